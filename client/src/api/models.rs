@@ -1,0 +1,136 @@
+//! Registered models and their versions.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use waybill_proof::Digest;
+
+/// A registered model: a name and its numbered versions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Model {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    pub created_at_ms: i64,
+    pub updated_at_ms: i64,
+    /// Highest version number given out so far; 0 when there is none.
+    pub last_version: i64,
+    pub aliases: Vec<Alias>,
+}
+
+/// A name that points to one version of a model and may be moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Alias {
+    pub alias: String,
+    pub version: i64,
+}
+
+/// Whether the registry holds a version's files, and so can prove and deploy it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Custody {
+    /// Files copied by content at registration; immutable, signed, deployable.
+    Frozen,
+    /// Files live elsewhere; the source is handed back as posted. No proof, not deployable.
+    Pointer,
+    /// A prompt, stored the way MLflow stores them.
+    Prompt,
+}
+
+/// Where a version stands on its way to production.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    None,
+    Test,
+    Staging,
+    Production,
+    Archived,
+}
+
+/// One immutable version of a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ModelVersion {
+    /// Which version it is, for ever: survives deletion and re-creation of the model's name.
+    pub uid: String,
+    pub name: String,
+    pub version: i64,
+    pub custody: Custody,
+    pub stage: Stage,
+    pub aliases: Vec<String>,
+    /// As the client posted it.
+    pub source: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// Id of the MLflow logged model (`m-…`) it was registered from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_id: Option<String>,
+    pub created_by: String,
+    pub created_at_ms: i64,
+    /// What follows is there for `custody: frozen` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<FrozenContent>,
+}
+
+/// Digests of what was frozen and signed at registration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FrozenContent {
+    /// Digest of the ModelPack manifest: what the version *is*.
+    #[schema(value_type = String)]
+    pub manifest_digest: Digest,
+    /// Root over all file digests, the subject of every signed statement (hex without prefix in OMS).
+    #[schema(value_type = String)]
+    pub oms_root: Digest,
+    pub file_count: u64,
+    pub size_bytes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub requirements_digest: Option<Digest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub experiment_config_digest: Option<Digest>,
+    #[schema(value_type = String)]
+    pub registration_snapshot_digest: Digest,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ModelPage {
+    pub models: Vec<Model>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_page_token: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ModelVersionPage {
+    pub versions: Vec<ModelVersion>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_page_token: Option<String>,
+}
+
+/// A document, signature or statement attached to a version's manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Referrer {
+    /// Media type that tells what it is; the constants are in `waybill_proof::media_type`.
+    pub artifact_type: String,
+    #[schema(value_type = String)]
+    pub digest: Digest,
+    pub size_bytes: u64,
+    pub created_at_ms: i64,
+    /// Key hint of the signer, for signed referrers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ReferrerList {
+    pub referrers: Vec<Referrer>,
+}
+
+/// Attaches a signed document to a version, e.g. a lockfile with the bundle that signs it.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct AttachReferrer {
+    pub artifact_type: String,
+    /// The document, as text exactly as signed or hashed.
+    pub content: String,
+}

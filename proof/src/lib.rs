@@ -1,0 +1,4 @@
+//! Formats that a stranger can check.
+
+mod digest;
+pub use digest::Digest;
