@@ -1,1 +1,19 @@
+//! The registry: names, references and state in a database; bytes by digest in an object store.
+//!
+//! One folder per capability, thin layers inside: `routes` → rules → `store` → [`db`]. Only
+//! `routes` and [`http`] know axum, only `store` and [`db`] know sqlx, nothing imports [`mlflow`].
 
+pub mod access;
+pub mod app;
+pub mod audit;
+pub mod clock;
+pub mod config;
+pub mod db;
+pub mod error;
+pub mod http;
+pub mod ids;
+pub mod mlflow;
+mod service;
+
+pub use config::Config;
+pub use service::{OpenError, Registry};

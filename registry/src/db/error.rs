@@ -1,0 +1,57 @@
+//! What can go wrong between a store and its engine.
+
+/// A statement, connection or commit that failed. The text is for the log; callers outside see
+/// a general sentence and the request id.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    #[error("database: {0}")]
+    Sqlx(#[from] sqlx::Error),
+    /// The disk that holds the database is full; nothing was changed.
+    #[error("the database's disk is full: {0}")]
+    Full(sqlx::Error),
+    #[error("the database is closing")]
+    Closing,
+    #[error("a change panicked; it was rolled back")]
+    Panicked,
+    #[error("expected {expected} rows to be affected by {what}, but {actual} were")]
+    RowCount { what: &'static str, expected: u64, actual: u64 },
+    /// A stored value that this version cannot read back.
+    #[error("stored {what} cannot be read: {detail}")]
+    Corrupt { what: &'static str, detail: String },
+}
+
+impl DbError {
+    pub(super) fn from_commit(error: sqlx::Error) -> Self {
+        if is_full(&error) { Self::Full(error) } else { Self::Sqlx(error) }
+    }
+
+    /// Whether the disk is full, whichever statement met it first.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Full(_) => true,
+            Self::Sqlx(error) => is_full(error),
+            _ => false,
+        }
+    }
+
+    /// Whether running the same transaction again can succeed (PostgreSQL's serialisation
+    /// failure 40001 and deadlock 40P01).
+    pub(super) fn is_transient(&self) -> bool {
+        matches!(self, Self::Sqlx(error) if is_transient(error))
+    }
+}
+
+pub(super) fn is_transient(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else {
+        return false;
+    };
+    matches!(error.code().as_deref(), Some("40001" | "40P01"))
+}
+
+/// SQLite: SQLITE_FULL (13) and SQLITE_IOERR_* from ENOSPC; PostgreSQL: 53100 disk_full.
+fn is_full(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else {
+        return false;
+    };
+    matches!(error.code().as_deref(), Some("13" | "53100"))
+}

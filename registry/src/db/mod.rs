@@ -1,0 +1,106 @@
+//! One store, two engines: a thin facade over the two real sqlx drivers.
+//!
+//! One SQL text serves both, with `$1` placeholders. An engine branch lives in this folder only.
+//! Writes go through one door, [`Db::write`]; reads have their own pool, [`Db::read`] and
+//! [`Db::snapshot`].
+
+mod error;
+mod migrate;
+mod open;
+mod query;
+pub mod sql;
+mod writer;
+
+pub use error::DbError;
+pub use open::OpenError;
+pub use query::{Conn, Query, Record};
+pub use writer::WriteError;
+
+use futures::future::BoxFuture;
+use sqlx::{PgPool, SqlitePool};
+
+/// Which engine a connection speaks to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+impl Engine {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgresql",
+        }
+    }
+}
+
+/// The database. Cheap to clone.
+#[derive(Clone)]
+pub struct Db {
+    pools: Pools,
+}
+
+#[derive(Clone)]
+enum Pools {
+    Sqlite { readers: SqlitePool, writer: writer::SqliteWriter },
+    Postgres(PgPool),
+}
+
+impl Db {
+    pub fn engine(&self) -> Engine {
+        match self.pools {
+            Pools::Sqlite { .. } => Engine::Sqlite,
+            Pools::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// The one door for writes. `change` runs inside a transaction that commits durably before
+    /// this returns; on `Err` nothing of it stays.
+    ///
+    /// `change` touches the database only: it may be run more than once (SQLite groups waiting
+    /// changes into one commit and runs each alone when one of them fails; PostgreSQL retries
+    /// serialisation failures), and it runs to its end even when the caller has gone.
+    pub async fn write<I, T, E, F>(&self, input: I, change: F) -> Result<T, E>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+        E: WriteError,
+        F: for<'t> Fn(&'t mut Conn, &'t I) -> BoxFuture<'t, Result<T, E>> + Send + Sync + 'static,
+    {
+        match &self.pools {
+            Pools::Sqlite { writer, .. } => writer.write(input, change).await,
+            Pools::Postgres(pool) => writer::write_postgres(pool, input, change).await,
+        }
+    }
+
+    /// A connection for reading. Each statement sees its own snapshot; use [`Db::snapshot`] where
+    /// several must agree.
+    pub async fn read(&self) -> Result<Conn, DbError> {
+        Ok(match &self.pools {
+            Pools::Sqlite { readers, .. } => Conn::sqlite_pooled(readers.acquire().await?),
+            Pools::Postgres(pool) => Conn::postgres_pooled(pool.acquire().await?),
+        })
+    }
+
+    /// A read transaction: all its statements see one consistent point. Dropping it ends it.
+    pub async fn snapshot(&self) -> Result<Conn, DbError> {
+        Ok(match &self.pools {
+            Pools::Sqlite { readers, .. } => Conn::sqlite_transaction(readers.begin().await?),
+            Pools::Postgres(pool) => Conn::postgres_transaction(
+                pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
+            ),
+        })
+    }
+
+    /// Waits for running writes, then closes every connection.
+    pub async fn close(&self) {
+        match &self.pools {
+            Pools::Sqlite { readers, writer } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Pools::Postgres(pool) => pool.close().await,
+        }
+    }
+}

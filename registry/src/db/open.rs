@@ -1,0 +1,116 @@
+//! Opening a database: pools, pragmas, migrations, and errors that say what to do.
+
+use super::{Db, Pools, migrate, writer::SqliteWriter};
+use sqlx::{
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use std::{str::FromStr as _, time::Duration};
+
+/// Reading connections of SQLite: two cores gain nothing from more.
+const SQLITE_READERS: u32 = 4;
+/// PostgreSQL connections of one server process.
+const POSTGRES_CONNECTIONS: u32 = 16;
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(
+        "database URL {url:?} is not understood: expected sqlite:PATH or postgres://USER@HOST/NAME ({detail})"
+    )]
+    Url { url: String, detail: String },
+    #[error("cannot open the database {url}: {source}{hint}")]
+    Connect { url: String, source: sqlx::Error, hint: &'static str },
+    #[error(
+        "the database {url} is damaged: {detail}. Restore it with `waybill restore` from a backup, or move the file away to start empty"
+    )]
+    Damaged { url: String, detail: String },
+    #[error("cannot migrate the database {url}: {source}")]
+    Migrate { url: String, source: sqlx::migrate::MigrateError },
+    #[error(
+        "the database {url} was written by a newer Waybill (its migration {version} is unknown here); run that version"
+    )]
+    Newer { url: String, version: i64 },
+}
+
+impl Db {
+    /// Opens `sqlite:PATH` or `postgres://…`, makes it when it is new, and brings its schema up
+    /// to date.
+    pub async fn open(url: &str) -> Result<Self, OpenError> {
+        let db = match url.split_once(':').map(|(scheme, _)| scheme) {
+            Some("sqlite") => open_sqlite(url).await?,
+            Some("postgres" | "postgresql") => open_postgres(url).await?,
+            _ => {
+                return Err(OpenError::Url { url: redact(url), detail: "unknown scheme".into() });
+            }
+        };
+        migrate::run(&db.pools, &redact(url)).await?;
+        Ok(db)
+    }
+}
+
+async fn open_sqlite(url: &str) -> Result<Db, OpenError> {
+    let bad_url = |e: sqlx::Error| OpenError::Url { url: url.into(), detail: e.to_string() };
+    let connect = |source| connect_error(url, source);
+    let options = SqliteConnectOptions::from_str(url)
+        .map_err(bad_url)?
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(10))
+        .statement_cache_capacity(400);
+    let writer = SqlitePoolOptions::new()
+        .max_connections(1)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(options.clone())
+        .await
+        .map_err(connect)?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(SQLITE_READERS)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_lazy_with(options.create_if_missing(false).pragma("query_only", "ON"));
+    Ok(Db { pools: Pools::Sqlite { readers, writer: SqliteWriter::start(writer) } })
+}
+
+async fn open_postgres(url: &str) -> Result<Db, OpenError> {
+    let options = PgConnectOptions::from_str(url)
+        .map_err(|e| OpenError::Url { url: redact(url), detail: e.to_string() })?
+        .application_name("waybill");
+    let pool = PgPoolOptions::new()
+        .max_connections(POSTGRES_CONNECTIONS)
+        .test_before_acquire(false)
+        .acquire_timeout(Duration::from_secs(15))
+        .connect_with(options)
+        .await
+        .map_err(|source| connect_error(url, source))?;
+    Ok(Db { pools: Pools::Postgres(pool) })
+}
+
+fn connect_error(url: &str, source: sqlx::Error) -> OpenError {
+    // 26 SQLITE_NOTADB, 11 SQLITE_CORRUPT.
+    let code = source.as_database_error().and_then(|e| e.code()).unwrap_or_default().into_owned();
+    if matches!(code.as_str(), "26" | "11") {
+        return OpenError::Damaged { url: redact(url), detail: source.to_string() };
+    }
+    let hint = match source {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => " (is the server running, and the address right?)",
+        _ => "",
+    };
+    OpenError::Connect { url: redact(url), source, hint }
+}
+
+/// The URL without its password.
+fn redact(url: &str) -> String {
+    let Ok(mut parsed) = url::Url::parse(url) else {
+        return url.to_owned();
+    };
+    if parsed.password().is_some() {
+        // Fails only for URLs that cannot have a password.
+        let _ = parsed.set_password(Some("***"));
+    }
+    parsed.to_string()
+}

@@ -1,0 +1,170 @@
+//! One SQL text, bound and run on whichever engine the connection speaks to.
+
+use super::{DbError, Engine};
+use sqlx::{
+    Connection as _, Encode, FromRow, Postgres, Row as _, Sqlite, Transaction, Type,
+    pool::PoolConnection,
+    postgres::{PgArguments, PgRow},
+    sqlite::{SqliteArguments, SqliteRow},
+};
+
+/// A value that both engines take.
+pub trait Param:
+    Encode<'static, Sqlite> + Type<Sqlite> + Encode<'static, Postgres> + Type<Postgres> + Send + 'static
+{
+}
+impl<T> Param for T where
+    T: Encode<'static, Sqlite> + Type<Sqlite> + Encode<'static, Postgres> + Type<Postgres> + Send + 'static
+{
+}
+
+/// A row type that both engines give; `#[derive(sqlx::FromRow)]` and tuples are.
+pub trait Record: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+impl<T> Record for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+
+/// A connection: alone, inside a read snapshot, or inside [`super::Db::write`].
+pub struct Conn(Inner);
+
+enum Inner {
+    SqlitePooled(PoolConnection<Sqlite>),
+    SqliteTransaction(Transaction<'static, Sqlite>),
+    PostgresPooled(PoolConnection<Postgres>),
+    PostgresTransaction(Transaction<'static, Postgres>),
+}
+
+impl Conn {
+    pub(super) fn sqlite_pooled(conn: PoolConnection<Sqlite>) -> Self {
+        Self(Inner::SqlitePooled(conn))
+    }
+    pub(super) fn sqlite_transaction(tx: Transaction<'static, Sqlite>) -> Self {
+        Self(Inner::SqliteTransaction(tx))
+    }
+    pub(super) fn postgres_pooled(conn: PoolConnection<Postgres>) -> Self {
+        Self(Inner::PostgresPooled(conn))
+    }
+    pub(super) fn postgres_transaction(tx: Transaction<'static, Postgres>) -> Self {
+        Self(Inner::PostgresTransaction(tx))
+    }
+
+    pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
+        match self.0 {
+            Inner::SqliteTransaction(tx) => tx.commit().await,
+            Inner::PostgresTransaction(tx) => tx.commit().await,
+            Inner::SqlitePooled(_) | Inner::PostgresPooled(_) => Ok(()),
+        }
+    }
+
+    pub fn engine(&self) -> Engine {
+        match self.0 {
+            Inner::SqlitePooled(_) | Inner::SqliteTransaction(_) => Engine::Sqlite,
+            Inner::PostgresPooled(_) | Inner::PostgresTransaction(_) => Engine::Postgres,
+        }
+    }
+
+    /// A statement with `$1`… placeholders, the same text for both engines.
+    pub fn query(&mut self, sql: &'static str) -> Query<'_> {
+        self.prepare(|| sqlx::query(sql), || sqlx::query(sql))
+    }
+
+    /// A statement put together by [`super::sql::Sql`], the only place that generates text.
+    pub fn generated(&mut self, sql: super::sql::Sql) -> Query<'_> {
+        let (text, values) = sql.into_parts();
+        let mut query = self.prepare(
+            || sqlx::query(sqlx::AssertSqlSafe(text.clone())),
+            || sqlx::query(sqlx::AssertSqlSafe(text.clone())),
+        );
+        for value in values {
+            query = value.bind(query);
+        }
+        query
+    }
+
+    fn prepare(
+        &mut self,
+        sqlite: impl FnOnce() -> sqlx::query::Query<'static, Sqlite, SqliteArguments>,
+        postgres: impl FnOnce() -> sqlx::query::Query<'static, Postgres, PgArguments>,
+    ) -> Query<'_> {
+        match &mut self.0 {
+            Inner::SqlitePooled(c) => Query::Sqlite(c, sqlite()),
+            Inner::SqliteTransaction(t) => Query::Sqlite(t, sqlite()),
+            Inner::PostgresPooled(c) => Query::Postgres(c, postgres()),
+            Inner::PostgresTransaction(t) => Query::Postgres(t, postgres()),
+        }
+    }
+
+    /// Whether the engine still answers.
+    pub async fn ping(&mut self) -> Result<(), DbError> {
+        let answer = match &mut self.0 {
+            Inner::SqlitePooled(c) => c.ping().await,
+            Inner::SqliteTransaction(t) => t.ping().await,
+            Inner::PostgresPooled(c) => c.ping().await,
+            Inner::PostgresTransaction(t) => t.ping().await,
+        };
+        Ok(answer?)
+    }
+}
+
+/// A statement on its way to an engine.
+pub enum Query<'c> {
+    Sqlite(&'c mut sqlx::SqliteConnection, sqlx::query::Query<'static, Sqlite, SqliteArguments>),
+    Postgres(&'c mut sqlx::PgConnection, sqlx::query::Query<'static, Postgres, PgArguments>),
+}
+
+impl Query<'_> {
+    #[must_use]
+    pub fn bind<T: Param>(self, value: T) -> Self {
+        match self {
+            Self::Sqlite(c, q) => Self::Sqlite(c, q.bind(value)),
+            Self::Postgres(c, q) => Self::Postgres(c, q.bind(value)),
+        }
+    }
+
+    /// Runs it; the number of rows it changed.
+    pub async fn execute(self) -> Result<u64, DbError> {
+        Ok(match self {
+            Self::Sqlite(c, q) => q.execute(c).await?.rows_affected(),
+            Self::Postgres(c, q) => q.execute(c).await?.rows_affected(),
+        })
+    }
+
+    /// The first row, if there is one.
+    pub async fn optional<T: Record>(self) -> Result<Option<T>, DbError> {
+        Ok(match self {
+            Self::Sqlite(c, q) => q.fetch_optional(c).await?.map(|r| T::from_row(&r)).transpose()?,
+            Self::Postgres(c, q) => q.fetch_optional(c).await?.map(|r| T::from_row(&r)).transpose()?,
+        })
+    }
+
+    /// The one row that the statement always gives; none is [`DbError::Sqlx`] `RowNotFound`.
+    pub async fn one<T: Record>(self) -> Result<T, DbError> {
+        Ok(match self {
+            Self::Sqlite(c, q) => T::from_row(&q.fetch_one(c).await?)?,
+            Self::Postgres(c, q) => T::from_row(&q.fetch_one(c).await?)?,
+        })
+    }
+
+    pub async fn all<T: Record>(self) -> Result<Vec<T>, DbError> {
+        Ok(match self {
+            Self::Sqlite(c, q) => q.fetch_all(c).await?.iter().map(T::from_row).collect::<Result<_, _>>()?,
+            Self::Postgres(c, q) => {
+                q.fetch_all(c).await?.iter().map(T::from_row).collect::<Result<_, _>>()?
+            }
+        })
+    }
+
+    /// The first column of the first row.
+    pub async fn scalar<T>(self) -> Result<Option<T>, DbError>
+    where
+        T: for<'r> sqlx::Decode<'r, Sqlite>
+            + Type<Sqlite>
+            + for<'r> sqlx::Decode<'r, Postgres>
+            + Type<Postgres>
+            + Send
+            + Unpin,
+    {
+        Ok(match self {
+            Self::Sqlite(c, q) => q.fetch_optional(c).await?.map(|r| r.try_get::<T, _>(0)).transpose()?,
+            Self::Postgres(c, q) => q.fetch_optional(c).await?.map(|r| r.try_get::<T, _>(0)).transpose()?,
+        })
+    }
+}

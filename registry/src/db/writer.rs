@@ -1,0 +1,184 @@
+//! The one door for writes: grouped commits on SQLite, a transaction each on PostgreSQL.
+
+use super::{Conn, DbError};
+use futures::{FutureExt as _, future::BoxFuture};
+use sqlx::{PgPool, SqlitePool};
+use std::panic::AssertUnwindSafe;
+use tokio::sync::{mpsc, oneshot};
+
+/// Closures that share one durable commit at most. Past this a single fsync no longer
+/// dominates and waiting writers only see more latency.
+const GROUP_MAX: usize = 64;
+/// Changes that may wait; a full queue slows callers down instead of growing memory.
+const QUEUE_MAX: usize = 1024;
+/// Attempts of a PostgreSQL transaction that keeps losing serialisation conflicts.
+const ATTEMPTS_MAX: u32 = 6;
+
+/// An error that a change may end with. Its source chain is searched for conflicts worth a retry.
+pub trait WriteError: std::error::Error + From<DbError> + Send + 'static {}
+impl<E: std::error::Error + From<DbError> + Send + 'static> WriteError for E {}
+
+/// One change on its way through the writer, its types erased.
+trait Job: Send {
+    /// Runs the change and keeps its outcome; true when it wants to be committed.
+    fn run<'a>(&'a mut self, conn: &'a mut Conn) -> BoxFuture<'a, bool>;
+    /// Sends the kept outcome, or `failure` when the commit itself failed.
+    fn finish(self: Box<Self>, failure: Option<DbError>);
+}
+
+struct Change<I, T, E, F> {
+    input: I,
+    run: F,
+    outcome: Option<Result<T, E>>,
+    answer: oneshot::Sender<Result<T, E>>,
+}
+
+impl<I, T, E, F> Job for Change<I, T, E, F>
+where
+    I: Send + Sync,
+    T: Send,
+    E: WriteError,
+    F: for<'t> Fn(&'t mut Conn, &'t I) -> BoxFuture<'t, Result<T, E>> + Send + Sync,
+{
+    fn run<'a>(&'a mut self, conn: &'a mut Conn) -> BoxFuture<'a, bool> {
+        Box::pin(async move {
+            // A panic must not take the writer down with it: everyone else still writes.
+            let outcome = AssertUnwindSafe((self.run)(conn, &self.input)).catch_unwind().await;
+            self.outcome = outcome.ok();
+            matches!(self.outcome, Some(Ok(_)))
+        })
+    }
+
+    fn finish(self: Box<Self>, failure: Option<DbError>) {
+        let outcome = match failure {
+            Some(error) => Err(error.into()),
+            None => self.outcome.unwrap_or_else(|| Err(DbError::Panicked.into())),
+        };
+        // The caller may have gone; its change stands all the same.
+        let _ = self.answer.send(outcome);
+    }
+}
+
+/// SQLite's single writer: a task that owns the only connection that writes.
+#[derive(Clone)]
+pub struct SqliteWriter {
+    queue: mpsc::Sender<Box<dyn Job>>,
+    pool: SqlitePool,
+}
+
+impl SqliteWriter {
+    /// `pool` holds exactly one connection.
+    pub fn start(pool: SqlitePool) -> Self {
+        let (queue, waiting) = mpsc::channel(QUEUE_MAX);
+        tokio::spawn(drive(pool.clone(), waiting));
+        Self { queue, pool }
+    }
+
+    pub(super) fn pool(&self) -> &SqlitePool {
+        &self.pool
+    }
+
+    pub async fn write<I, T, E, F>(&self, input: I, change: F) -> Result<T, E>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+        E: WriteError,
+        F: for<'t> Fn(&'t mut Conn, &'t I) -> BoxFuture<'t, Result<T, E>> + Send + Sync + 'static,
+    {
+        let (answer, outcome) = oneshot::channel();
+        let job = Change { input, run: change, outcome: None, answer };
+        self.queue.send(Box::new(job)).await.map_err(|_| DbError::Closing)?;
+        outcome.await.unwrap_or_else(|_| Err(DbError::Closing.into()))
+    }
+
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+async fn drive(pool: SqlitePool, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
+    let mut group = Vec::with_capacity(GROUP_MAX);
+    while waiting.recv_many(&mut group, GROUP_MAX).await > 0 {
+        if let Err(jobs) = commit_together(&pool, std::mem::take(&mut group)).await {
+            for job in jobs {
+                commit_alone(&pool, job).await;
+            }
+        }
+    }
+}
+
+/// Runs all jobs in one transaction. Gives them back, to be run alone, when one of them fails or
+/// the engine rolled back.
+async fn commit_together(pool: &SqlitePool, mut jobs: Vec<Box<dyn Job>>) -> Result<(), Vec<Box<dyn Job>>> {
+    if jobs.len() == 1 {
+        return Err(jobs);
+    }
+    let Ok(tx) = pool.begin_with("BEGIN IMMEDIATE").await else {
+        return Err(jobs);
+    };
+    let mut conn = Conn::sqlite_transaction(tx);
+    for job in &mut jobs {
+        if !job.run(&mut conn).await {
+            return Err(jobs);
+        }
+    }
+    if conn.commit().await.is_err() {
+        return Err(jobs);
+    }
+    jobs.into_iter().for_each(|job| job.finish(None));
+    Ok(())
+}
+
+async fn commit_alone(pool: &SqlitePool, mut job: Box<dyn Job>) {
+    let tx = match pool.begin_with("BEGIN IMMEDIATE").await {
+        Ok(tx) => tx,
+        Err(error) => return job.finish(Some(DbError::from_commit(error))),
+    };
+    let mut conn = Conn::sqlite_transaction(tx);
+    let failure =
+        if job.run(&mut conn).await { conn.commit().await.err().map(DbError::from_commit) } else { None };
+    job.finish(failure);
+}
+
+/// A transaction of its own, on its own task so that it ends even when the caller goes away.
+pub async fn write_postgres<I, T, E, F>(pool: &PgPool, input: I, change: F) -> Result<T, E>
+where
+    I: Send + Sync + 'static,
+    T: Send + 'static,
+    E: WriteError,
+    F: for<'t> Fn(&'t mut Conn, &'t I) -> BoxFuture<'t, Result<T, E>> + Send + Sync + 'static,
+{
+    let pool = pool.clone();
+    let task = tokio::spawn(async move {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let tx = pool.begin().await.map_err(DbError::from)?;
+            let mut conn = Conn::postgres_transaction(tx);
+            let value = match change(&mut conn, &input).await {
+                Ok(value) => value,
+                Err(error) if attempt < ATTEMPTS_MAX && lost_conflict(&error) => continue,
+                Err(error) => return Err(error),
+            };
+            match conn.commit().await.map_err(DbError::from_commit) {
+                Ok(()) => return Ok(value),
+                Err(error) if attempt < ATTEMPTS_MAX && error.is_transient() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    });
+    task.await.unwrap_or_else(|_| Err(DbError::Panicked.into()))
+}
+
+fn lost_conflict(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let transient = error.downcast_ref::<DbError>().is_some_and(DbError::is_transient)
+            || error.downcast_ref::<sqlx::Error>().is_some_and(super::error::is_transient);
+        if transient {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}

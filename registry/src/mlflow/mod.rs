@@ -1,0 +1,6 @@
+//! MLflow's REST surface over the capabilities. Nothing else imports this module.
+
+mod error;
+pub mod routes;
+
+pub use error::{ErrorCode, MlflowError};

@@ -1,0 +1,83 @@
+//! The registry as a service: opened from a configuration, served as one router.
+
+use crate::{
+    app::{App, AppState},
+    clock::SystemClock,
+    config::Config,
+    db::{self, Db},
+    http::{self, Metrics},
+    ids::RandomIds,
+    mlflow,
+};
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use std::sync::Arc;
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Database(#[from] db::OpenError),
+}
+
+/// A running registry.
+pub struct Registry {
+    app: App,
+}
+
+impl Registry {
+    /// Opens database, artifacts and key; makes what is new.
+    pub async fn open(config: Config) -> Result<Self, OpenError> {
+        let db = Db::open(&config.database_url()).await?;
+        let app = App::new(AppState {
+            config,
+            db,
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(RandomIds),
+            metrics: Metrics::default(),
+        });
+        Ok(Self { app })
+    }
+
+    /// The complete service: MLflow's surface, the native API, health and metrics.
+    pub fn router(&self) -> Router {
+        let router = Router::new()
+            .route("/health", get(|| async { "OK" }))
+            .route("/ready", get(ready))
+            .route("/version", get(|| async { env!("CARGO_PKG_VERSION") }))
+            .route("/metrics", get(metrics))
+            .merge(mlflow::routes::router())
+            .with_state(self.app.clone());
+        http::wrap(router, &self.app)
+    }
+
+    /// Lets running writes end, then closes the database.
+    pub async fn close(&self) {
+        self.app.db.close().await;
+    }
+}
+
+async fn ready(State(app): State<App>) -> Response {
+    let answer = async { app.db.read().await?.ping().await };
+    match answer.await {
+        Ok(()) => "OK".into_response(),
+        Err(error) => {
+            tracing::error!(%error, "not ready");
+            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer").into_response()
+        }
+    }
+}
+
+async fn metrics(State(app): State<App>) -> Response {
+    match app.metrics.encode() {
+        Ok(text) => {
+            let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            ([(header::CONTENT_TYPE, content_type)], text).into_response()
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
