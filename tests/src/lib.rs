@@ -1,1 +1,1 @@
-
+//! Tests of the workspace as a whole; see `tests/`.

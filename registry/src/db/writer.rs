@@ -125,7 +125,9 @@ async fn commit_together(pool: &SqlitePool, mut jobs: Vec<Box<dyn Job>>) -> Resu
     if conn.commit().await.is_err() {
         return Err(jobs);
     }
-    jobs.into_iter().for_each(|job| job.finish(None));
+    for job in jobs {
+        job.finish(None);
+    }
     Ok(())
 }
 
@@ -181,4 +183,85 @@ fn lost_conflict(error: &(dyn std::error::Error + 'static)) -> bool {
         cause = error.source();
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::db::{Conn, Db, DbError};
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    };
+
+    async fn counter_db() -> (tempfile::TempDir, Db) {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(&format!("sqlite:{}", dir.path().join("t.db").display())).await.unwrap();
+        db.write((), |tx, ()| {
+            Box::pin(async move {
+                tx.query("CREATE TABLE counted (n BIGINT NOT NULL UNIQUE)").execute().await?;
+                Ok::<_, DbError>(())
+            })
+        })
+        .await
+        .unwrap();
+        (dir, db)
+    }
+
+    async fn insert(tx: &mut Conn, n: i64) -> Result<(), DbError> {
+        tx.query("INSERT INTO counted (n) VALUES ($1)").bind(n).execute().await?;
+        Ok(())
+    }
+
+    async fn stored(db: &Db) -> Vec<i64> {
+        let rows: Vec<(i64,)> =
+            db.read().await.unwrap().query("SELECT n FROM counted ORDER BY n").all().await.unwrap();
+        rows.into_iter().map(|(n,)| n).collect()
+    }
+
+    #[tokio::test]
+    async fn one_failing_change_leaves_its_group_alone() {
+        let (_dir, db) = counter_db().await;
+        let writes = [1, 2, 2, 3, 4].map(|n| {
+            let db = db.clone();
+            tokio::spawn(async move { db.write(n, |tx, n| Box::pin(insert(tx, *n))).await })
+        });
+        let outcomes = futures::future::join_all(writes).await;
+        let failed = outcomes.iter().filter(|o| matches!(o, Ok(Err(_)))).count();
+        assert_eq!(failed, 1, "only the duplicate fails");
+        assert_eq!(stored(&db).await, [1, 2, 3, 4]);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_rolled_back_and_the_writer_goes_on() {
+        let (_dir, db) = counter_db().await;
+        let outcome: Result<(), DbError> = db
+            .write((), |tx, ()| {
+                Box::pin(async move {
+                    insert(tx, 7).await?;
+                    panic!("a bug in a change");
+                })
+            })
+            .await;
+        assert!(matches!(outcome, Err(DbError::Panicked)), "{outcome:?}");
+        db.write(8, |tx, n| Box::pin(insert(tx, *n))).await.unwrap();
+        assert_eq!(stored(&db).await, [8]);
+    }
+
+    #[tokio::test]
+    async fn a_change_ends_even_when_its_caller_has_gone() {
+        let (_dir, db) = counter_db().await;
+        let ran = Arc::new(AtomicU32::new(0));
+        let write = db.write(ran.clone(), |tx, ran| {
+            Box::pin(async move {
+                tokio::task::yield_now().await;
+                insert(tx, 1).await?;
+                ran.fetch_add(1, Ordering::SeqCst);
+                Ok::<_, DbError>(())
+            })
+        });
+        assert!(futures::FutureExt::now_or_never(write).is_none(), "the change is queued, its caller dropped");
+        db.write(2, |tx, n| Box::pin(insert(tx, *n))).await.unwrap();
+        assert_eq!(stored(&db).await, [1, 2]);
+        assert!(ran.load(Ordering::SeqCst) >= 1);
+    }
 }
