@@ -32,3 +32,12 @@ pub struct ServerInfo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway_url: Option<String>,
 }
+
+/// Makes a signer's public key known to the registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RegisterKey {
+    /// `deployer`: the registry's own key is made by the registry.
+    pub role: String,
+    /// SPKI PEM of a P-256 key.
+    pub public_key_pem: String,
+}

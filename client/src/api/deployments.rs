@@ -64,6 +64,23 @@ pub enum RolloutPhase {
 }
 
 impl RolloutPhase {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Verifying => "verifying",
+            Self::Resolving => "resolving",
+            Self::Building => "building",
+            Self::Starting => "starting",
+            Self::HealthCheck => "health_check",
+            Self::Switching => "switching",
+            Self::Draining => "draining",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Superseded => "superseded",
+        }
+    }
+
     /// Whether the rollout has ended and frees its slot.
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Superseded)
@@ -178,6 +195,19 @@ pub enum LogStream {
     Stderr,
 }
 
+impl LogStream {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Resolve => "resolve",
+            Self::Build => "build",
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
 /// A line of a rollout's or container's log, in the order the registry received it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogLine {
@@ -206,4 +236,36 @@ pub struct AppendLogLine {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct LogPage {
     pub lines: Vec<LogLine>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_those_on_the_wire() {
+        use RolloutPhase as P;
+        for phase in [
+            P::Pending,
+            P::Verifying,
+            P::Resolving,
+            P::Building,
+            P::Starting,
+            P::HealthCheck,
+            P::Switching,
+            P::Draining,
+            P::Succeeded,
+            P::Failed,
+            P::Superseded,
+        ] {
+            assert_eq!(serde_json::to_value(phase).unwrap(), phase.as_str());
+        }
+        use LogStream as L;
+        for stream in [L::Event, L::Resolve, L::Build, L::Stdout, L::Stderr] {
+            assert_eq!(serde_json::to_value(stream).unwrap(), stream.as_str());
+        }
+        for stage in Stage::ALL {
+            assert_eq!(serde_json::to_value(stage).unwrap(), stage.as_str());
+        }
+    }
 }

@@ -37,7 +37,9 @@ pub enum Custody {
 }
 
 /// Where a version stands on its way to production.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     None,
@@ -45,6 +47,50 @@ pub enum Stage {
     Staging,
     Production,
     Archived,
+}
+
+/// A word that names no stage.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("stage {0:?} is none of none, test, staging, production, archived")]
+pub struct InvalidStage(String);
+
+impl Stage {
+    pub const ALL: [Self; 5] = [
+        Self::None,
+        Self::Test,
+        Self::Staging,
+        Self::Production,
+        Self::Archived,
+    ];
+
+    /// The word on the wire and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Test => "test",
+            Self::Staging => "staging",
+            Self::Production => "production",
+            Self::Archived => "archived",
+        }
+    }
+}
+
+impl std::fmt::Display for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Stage {
+    type Err = InvalidStage;
+
+    /// Reads a stage in any case: MLflow writes `Production`.
+    fn from_str(text: &str) -> Result<Self, InvalidStage> {
+        Self::ALL
+            .into_iter()
+            .find(|stage| stage.as_str().eq_ignore_ascii_case(text))
+            .ok_or_else(|| InvalidStage(text.chars().take(100).collect()))
+    }
 }
 
 /// One immutable version of a model.
@@ -132,5 +178,14 @@ pub struct ReferrerList {
 pub struct AttachReferrer {
     pub artifact_type: String,
     /// The document, as text exactly as signed or hashed.
+    pub content: String,
+}
+
+/// A lockfile found by its key, with its text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FoundLockfile {
+    #[serde(flatten)]
+    pub referrer: Referrer,
+    /// The document, as text exactly as hashed.
     pub content: String,
 }

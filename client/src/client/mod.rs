@@ -1,0 +1,121 @@
+//! The client: one method per operation of the native API.
+
+mod deployments;
+mod models;
+mod promotions;
+mod uploads;
+
+pub use promotions::AuditQuery;
+
+use crate::{
+    api::{KeyList, PublicKeyInfo, RegisterKey, ServerInfo},
+    error::ClientError,
+    request::Call,
+    transport::{Service, Transport},
+};
+use http::Method;
+use std::sync::Arc;
+use url::Url;
+
+/// Talks to one registry. Cheap to clone; clones share connections.
+///
+/// Reads, and writes that carry an idempotency key, are tried up to four times when the server is
+/// away or busy; nothing else is.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    base: Url,
+    transport: Transport,
+}
+
+impl Client {
+    /// A registry at an `http://` or `https://` address. Connects with the first call.
+    pub fn http(base_url: &str) -> Result<Self, ClientError> {
+        let invalid = || ClientError::InvalidArgument {
+            field: "server",
+            value: base_url.to_owned(),
+            expected: "an address like http://127.0.0.1:5000",
+        };
+        let mut base = Url::parse(base_url.trim()).map_err(|_| invalid())?;
+        if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
+            return Err(invalid());
+        }
+        base.set_query(None);
+        base.set_fragment(None);
+        Ok(Self {
+            shared: Arc::new(Shared {
+                base,
+                transport: Transport::http()?,
+            }),
+        })
+    }
+
+    /// A registry in this process. Requests name the host `localhost`.
+    pub fn in_memory(service: Service) -> Self {
+        let base = Url::parse("http://localhost/").expect("a constant");
+        Self {
+            shared: Arc::new(Shared {
+                base,
+                transport: Transport::InMemory(service),
+            }),
+        }
+    }
+
+    pub(crate) fn base(&self) -> &Url {
+        &self.shared.base
+    }
+
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.shared.transport
+    }
+
+    fn get(&self, segments: &[&str]) -> Call {
+        Call::new(self, Method::GET, segments)
+    }
+
+    fn post(&self, segments: &[&str]) -> Call {
+        Call::new(self, Method::POST, segments)
+    }
+
+    /// What the server is and how it was set up.
+    pub async fn info(&self) -> Result<ServerInfo, ClientError> {
+        self.get(&["info"]).receive().await
+    }
+
+    /// The public keys that sign for this registry.
+    pub async fn keys(&self) -> Result<KeyList, ClientError> {
+        self.get(&["keys"]).receive().await
+    }
+
+    /// Makes a deployer's public key known, so that its signatures can be told.
+    pub async fn put_key(&self, key: &RegisterKey) -> Result<PublicKeyInfo, ClientError> {
+        self.post(&["keys"]).json(key).receive().await
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Client")
+            .field(&crate::error::shown(self.base()))
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spawnable<T: Send + 'static>(_: impl Future<Output = T> + Send + 'static) {}
+
+    /// A future that borrows too generally compiles here and fails where a program spawns it.
+    #[test]
+    fn calls_can_be_spawned() {
+        let client = Client::http("http://127.0.0.1:9").unwrap();
+        spawnable(async move { client.desired_state("staging", 0, 0).await });
+        let client = Client::http("http://127.0.0.1:9").unwrap();
+        spawnable(async move { client.file_stream("uid", "MLmodel", None).await });
+    }
+}
