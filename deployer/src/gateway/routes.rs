@@ -74,24 +74,13 @@ pub struct BackendStatus {
 #[derive(Debug, thiserror::Error)]
 pub enum RouteFileError {
     #[error("route file {path}: cannot {action}: {source}")]
-    Io {
-        path: PathBuf,
-        action: &'static str,
-        source: io::Error,
-    },
+    Io { path: PathBuf, action: &'static str, source: io::Error },
     #[error("route file {path}: {size_bytes} bytes, expected at most {MAX_FILE_BYTES}")]
     TooLarge { path: PathBuf, size_bytes: u64 },
     #[error("route file {path}: not a route table: {source}")]
-    Json {
-        path: PathBuf,
-        source: serde_json::Error,
-    },
+    Json { path: PathBuf, source: serde_json::Error },
     #[error("route table: {field} is {value:?}, expected {expected}")]
-    Invalid {
-        field: String,
-        value: String,
-        expected: &'static str,
-    },
+    Invalid { field: String, value: String, expected: &'static str },
 }
 
 impl RouteTable {
@@ -99,20 +88,12 @@ impl RouteTable {
     pub fn read(path: &Path) -> Result<Self, RouteFileError> {
         let file = fs::File::open(path).map_err(io_error(path, "open"))?;
         let mut bytes = Vec::new();
-        file.take(MAX_FILE_BYTES + 1)
-            .read_to_end(&mut bytes)
-            .map_err(io_error(path, "read"))?;
+        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(io_error(path, "read"))?;
         if bytes.len() as u64 > MAX_FILE_BYTES {
-            return Err(RouteFileError::TooLarge {
-                path: path.to_owned(),
-                size_bytes: bytes.len() as u64,
-            });
+            return Err(RouteFileError::TooLarge { path: path.to_owned(), size_bytes: bytes.len() as u64 });
         }
-        let table: Self =
-            serde_json::from_slice(&bytes).map_err(|source| RouteFileError::Json {
-                path: path.to_owned(),
-                source,
-            })?;
+        let table: Self = serde_json::from_slice(&bytes)
+            .map_err(|source| RouteFileError::Json { path: path.to_owned(), source })?;
         table.check()?;
         Ok(table)
     }
@@ -127,15 +108,10 @@ impl RouteTable {
         };
         fs::create_dir_all(folder).map_err(io_error(path, "create the folder of"))?;
         let mut file = temporary_file(folder).map_err(io_error(path, "create"))?;
-        let json = serde_json::to_vec_pretty(self).map_err(|source| RouteFileError::Json {
-            path: path.to_owned(),
-            source,
-        })?;
-        file.write_all(&json)
-            .and_then(|()| file.as_file().sync_all())
-            .map_err(io_error(path, "write"))?;
-        file.persist(path)
-            .map_err(|error| io_error(path, "replace")(error.error))?;
+        let json = serde_json::to_vec_pretty(self)
+            .map_err(|source| RouteFileError::Json { path: path.to_owned(), source })?;
+        file.write_all(&json).and_then(|()| file.as_file().sync_all()).map_err(io_error(path, "write"))?;
+        file.persist(path).map_err(|error| io_error(path, "replace")(error.error))?;
         fs::File::open(folder)
             .and_then(|folder| folder.sync_all())
             .map_err(io_error(path, "sync the folder of"))
@@ -167,11 +143,7 @@ impl Route {
         for (index, backend) in self.backends.iter().enumerate() {
             let at = format!("{at}.backends[{index}]");
             if backend.revision_id.is_empty() {
-                return Err(invalid(
-                    format!("{at}.revision_id"),
-                    "",
-                    "a non-empty revision id",
-                ));
+                return Err(invalid(format!("{at}.revision_id"), "", "a non-empty revision id"));
             }
             if authority(&backend.upstream).is_none() {
                 return Err(invalid(
@@ -226,22 +198,11 @@ fn check_segment(field: &str, value: &str) -> Result<(), RouteFileError> {
 }
 
 fn invalid(field: String, value: &str, expected: &'static str) -> RouteFileError {
-    RouteFileError::Invalid {
-        field,
-        value: value.to_owned(),
-        expected,
-    }
+    RouteFileError::Invalid { field, value: value.to_owned(), expected }
 }
 
-fn io_error<'a>(
-    path: &'a Path,
-    action: &'static str,
-) -> impl FnOnce(io::Error) -> RouteFileError + 'a {
-    move |source| RouteFileError::Io {
-        path: path.to_owned(),
-        action,
-        source,
-    }
+fn io_error<'a>(path: &'a Path, action: &'static str) -> impl FnOnce(io::Error) -> RouteFileError + 'a {
+    move |source| RouteFileError::Io { path: path.to_owned(), action, source }
 }
 
 /// Readable by everyone: a gateway of its own runs as another user, and routes are no secret.
@@ -295,10 +256,8 @@ mod tests {
         table.generation = 8;
         table.write_atomic(&path).unwrap();
         assert_eq!(RouteTable::read(&path).unwrap(), table);
-        let names: Vec<_> = fs::read_dir(path.parent().unwrap())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
+        let names: Vec<_> =
+            fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["routes.json"]);
     }
 
@@ -315,22 +274,10 @@ mod tests {
 
     #[test]
     fn names_the_field_that_cannot_be_served() {
-        assert_eq!(
-            refused_field(|t| t.routes[0].environment = ".waybill".into()),
-            "routes[0].environment"
-        );
-        assert_eq!(
-            refused_field(|t| t.routes[0].model = "a/b".into()),
-            "routes[0].model"
-        );
-        assert_eq!(
-            refused_field(|t| t.routes[0].model = String::new()),
-            "routes[0].model"
-        );
-        assert_eq!(
-            refused_field(|t| t.routes.push(t.routes[0].clone())),
-            "routes[1].model"
-        );
+        assert_eq!(refused_field(|t| t.routes[0].environment = ".waybill".into()), "routes[0].environment");
+        assert_eq!(refused_field(|t| t.routes[0].model = "a/b".into()), "routes[0].model");
+        assert_eq!(refused_field(|t| t.routes[0].model = String::new()), "routes[0].model");
+        assert_eq!(refused_field(|t| t.routes.push(t.routes[0].clone())), "routes[1].model");
         assert_eq!(
             refused_field(|t| t.routes[0].backends[0].max_concurrent = 0),
             "routes[0].backends[0].max_concurrent"
@@ -342,14 +289,9 @@ mod tests {
             }),
             "routes[0].backends[1].upstream"
         );
-        for upstream in [
-            "https://h:1",
-            "http://",
-            "172.17.0.2:8080",
-            "http://h:1/x",
-            "http://u@h:1",
-            "http://h:1?q",
-        ] {
+        for upstream in
+            ["https://h:1", "http://", "172.17.0.2:8080", "http://h:1/x", "http://u@h:1", "http://h:1?q"]
+        {
             assert_eq!(
                 refused_field(|t| t.routes[0].backends[0].upstream = upstream.into()),
                 "routes[0].backends[0].upstream",
