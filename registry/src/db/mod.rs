@@ -9,6 +9,8 @@ mod migrate;
 mod open;
 mod query;
 pub mod sql;
+#[cfg(test)]
+pub mod testing;
 mod writer;
 
 pub use error::DbError;

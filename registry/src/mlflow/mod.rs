@@ -1,6 +1,8 @@
 //! MLflow's REST surface over the capabilities. Nothing else imports this module.
 
 mod error;
+pub mod extract;
 pub mod routes;
 
 pub use error::{ErrorCode, MlflowError};
+pub use extract::MlflowJson;

@@ -1,0 +1,161 @@
+//! Requests as MLflow's server reads them (`_get_request_message` in mlflow/server/handlers.py):
+//! a GET from its query, anything else from a JSON body by proto3's JSON rules. Unknown fields
+//! are ignored, `null` is absent, a 64-bit integer is a number or a string.
+//!
+//! A message is a plain serde struct. Required fields have their own type (`String`, not
+//! `Option`), every other field is `#[serde(default)]`, and numbers go through [`number`]:
+//! ```ignore
+//! #[derive(Deserialize)]
+//! pub struct SetTag {
+//!     #[serde(deserialize_with = "extract::nonempty")]
+//!     pub key: String,
+//!     #[serde(default, deserialize_with = "extract::nullable")]
+//!     pub value: String,
+//! }
+//! impl Message for SetTag {
+//!     const FIELDS: &'static [Field] = &[required("key", Kind::Text), optional("value", Kind::Text)];
+//! }
+//! ```
+//! Good requests never look at `FIELDS`; they explain bad ones in MLflow's words, and tell which
+//! query keys are lists.
+
+pub mod number;
+mod schema;
+
+pub use schema::{Field, Kind, Message, invalid_value, missing_value, optional, required};
+
+use super::MlflowError;
+use axum::{
+    body::{Body, to_bytes},
+    extract::{FromRequest, Request},
+    http::{HeaderMap, Method, header},
+};
+use serde::{Deserialize, Deserializer, de::Error as _};
+use serde_json::{Map, Value};
+
+/// Largest request body: a dataset's profile alone may have 16 MiB.
+pub const BODY_MAX_BYTES: usize = 20 << 20;
+
+/// A request message of any method.
+pub struct MlflowJson<T>(pub T);
+
+impl<S: Send + Sync, T: Message> FromRequest<S> for MlflowJson<T> {
+    type Rejection = MlflowError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, MlflowError> {
+        let (parts, body) = request.into_parts();
+        if parts.method == Method::GET
+            && let Some(query) = parts.uri.query().filter(|query| !query.is_empty())
+        {
+            return from_query(query).map(Self);
+        }
+        if matches!(parts.method, Method::POST | Method::PUT) {
+            check_content_type(&parts.headers)?;
+        }
+        from_body(&read(body).await?).map(Self)
+    }
+}
+
+async fn read(body: Body) -> Result<axum::body::Bytes, MlflowError> {
+    to_bytes(body, BODY_MAX_BYTES).await.map_err(|error| {
+        use std::error::Error as _;
+        let too_large =
+            error.source().is_some_and(|e| e.downcast_ref::<http_body_util::LengthLimitError>().is_some());
+        if too_large {
+            return MlflowError::invalid(format!("The request body is larger than {BODY_MAX_BYTES} bytes."));
+        }
+        MlflowError::invalid("The request body ended before it was complete.")
+    })
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), MlflowError> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return Err(MlflowError::invalid("Bad Request. Content-Type header is missing."));
+    };
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+    if essence == "application/json" {
+        return Ok(());
+    }
+    Err(MlflowError::invalid("Bad Request. Content-Type must be one of ['application/json']."))
+}
+
+/// The message in a JSON body. No body at all is an empty message.
+pub fn from_body<T: Message>(body: &[u8]) -> Result<T, MlflowError> {
+    let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
+    match serde_json::from_slice(body) {
+        Ok(message) => Ok(message),
+        Err(error) => from_unusual_body(body, &error),
+    }
+}
+
+/// Old clients send JSON encoded twice; everything else that ends here is an error to explain.
+fn from_unusual_body<T: Message>(body: &[u8], error: &serde_json::Error) -> Result<T, MlflowError> {
+    let value: Value = serde_json::from_slice(body)
+        .map_err(|e| MlflowError::invalid(format!("The request body is not valid JSON: {e}.")))?;
+    match value {
+        Value::Object(object) => Err(schema::explain(T::FIELDS, &object, error)),
+        Value::Null => from_value(Map::new()),
+        Value::String(inner) => match serde_json::from_str(&inner) {
+            Ok(Value::Object(object)) => from_value(object),
+            _ => Err(MlflowError::invalid("The request body is a JSON string; an object is expected.")),
+        },
+        other => Err(MlflowError::invalid(format!(
+            "The request body is a JSON {}; an object is expected.",
+            schema::python_type(&other)
+        ))),
+    }
+}
+
+/// The message in a query. Of a key that is not a list the first value counts.
+pub fn from_query<T: Message>(query: &str) -> Result<T, MlflowError> {
+    let mut object = Map::new();
+    for (key, text) in url::form_urlencoded::parse(query.as_bytes()) {
+        let Some(field) = T::FIELDS.iter().find(|field| field.name == key) else {
+            continue;
+        };
+        if field.kind == Kind::List {
+            let list = object.entry(field.name).or_insert_with(|| Value::Array(Vec::new()));
+            if let Value::Array(items) = list {
+                items.push(text.into());
+            }
+            continue;
+        }
+        let value = match field.kind {
+            Kind::Bool => match text.to_ascii_lowercase().as_str() {
+                "true" => Value::Bool(true),
+                "false" => Value::Bool(false),
+                _ => {
+                    let message = format!("Invalid boolean value: {text}, must be 'true' or 'false'.");
+                    return Err(MlflowError::invalid(message));
+                }
+            },
+            _ => text.into(),
+        };
+        object.entry(field.name).or_insert(value);
+    }
+    from_value(object)
+}
+
+fn from_value<T: Message>(object: Map<String, Value>) -> Result<T, MlflowError> {
+    let value = Value::Object(object);
+    T::deserialize(&value).map_err(|error| {
+        let object = value.as_object().cloned().unwrap_or_default();
+        schema::explain(T::FIELDS, &object, &error)
+    })
+}
+
+/// For required text: MLflow takes `""` for absent.
+pub fn nonempty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() { Err(D::Error::custom("a value is expected")) } else { Ok(text) }
+}
+
+/// For optional fields with a default: `null` is absent.
+pub fn nullable<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests;

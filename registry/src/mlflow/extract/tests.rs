@@ -1,0 +1,108 @@
+use super::*;
+use proptest::prelude::*;
+
+#[derive(Debug, Deserialize, PartialEq)]
+struct Probe {
+    #[serde(deserialize_with = "nonempty")]
+    run_id: String,
+    #[serde(default, deserialize_with = "number::opt_int")]
+    step: Option<i64>,
+    #[serde(default, deserialize_with = "nullable")]
+    ids: Vec<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    flag: bool,
+}
+
+impl Message for Probe {
+    const FIELDS: &'static [Field] = &[
+        required("run_id", Kind::Text),
+        optional("step", Kind::Int),
+        optional("ids", Kind::List),
+        optional("flag", Kind::Bool),
+    ];
+}
+
+fn body(text: &str) -> Result<Probe, String> {
+    from_body(text.as_bytes()).map_err(|e| e.message)
+}
+
+#[test]
+fn bodies_that_fit() {
+    let probe = |step| Probe { run_id: "r".into(), step, ids: vec![], flag: false };
+    for (text, expected) in [
+        (r#"{"run_id":"r"}"#, probe(None)),
+        (r#"{"run_id":"r","step":null,"ids":null,"unknown":{"a":[1]}}"#, probe(None)),
+        (r#"{"run_id":"r","step":"9223372036854775807"}"#, probe(Some(i64::MAX))),
+        (r#"{"run_id":"r","step":-9223372036854775808}"#, probe(Some(i64::MIN))),
+        (r#"{"run_id":"r","step":3.0}"#, probe(Some(3))),
+        (r#""{\"run_id\":\"r\"}""#, probe(None)),
+    ] {
+        assert_eq!(body(text).as_ref(), Ok(&expected), "{text}");
+    }
+}
+
+#[test]
+fn bodies_that_do_not_fit_say_why() {
+    const SEE: &str = "See the API docs for more information about request parameters.";
+    for (text, expected) in [
+        ("", format!("Missing value for required parameter 'run_id'. {SEE}")),
+        ("null", format!("Missing value for required parameter 'run_id'. {SEE}")),
+        (r#"{"run_id":""}"#, format!("Missing value for required parameter 'run_id'. {SEE}")),
+        (
+            r#"{"run_id":7}"#,
+            format!("Invalid value 7 for parameter 'run_id' supplied:  Hint: Value was of type 'int'. {SEE}"),
+        ),
+        (
+            r#"{"run_id":"r","step":"x"}"#,
+            format!(
+                "Invalid value \"x\" for parameter 'step' supplied:  Hint: Value was of type 'str'. {SEE}"
+            ),
+        ),
+        (
+            r#"{"run_id":"r","step":9223372036854775808}"#,
+            format!(
+                "Invalid value 9223372036854775808 for parameter 'step' supplied:  Hint: Value was of type 'int'. {SEE}"
+            ),
+        ),
+        (
+            r#"{"run_id":"r","ids":[1]}"#,
+            format!("Invalid value for parameter 'ids': invalid type: integer `1`, expected a string. {SEE}"),
+        ),
+        (
+            r#"{"run_id":"#,
+            "The request body is not valid JSON: EOF while parsing a value at line 1 column 10.".into(),
+        ),
+        ("[1]", "The request body is a JSON list; an object is expected.".into()),
+    ] {
+        assert_eq!(body(text), Err(expected), "{text}");
+    }
+}
+
+#[test]
+fn queries() {
+    let query = |text| from_query::<Probe>(text).map_err(|e| e.message);
+    let expected =
+        Probe { run_id: "a b".into(), step: Some(2), ids: vec!["1".into(), "2".into()], flag: true };
+    assert_eq!(query("run_id=a+b&ids=1&step=2&ids=2&flag=True&other=1&run_id=c"), Ok(expected));
+    assert_eq!(
+        query("run_id=a&flag=yes"),
+        Err("Invalid boolean value: yes, must be 'true' or 'false'.".to_owned())
+    );
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = from_body::<Probe>(&bytes);
+    }
+
+    #[test]
+    fn floats_survive_a_round_trip(value in any::<f64>()) {
+        let written = serde_json::to_value(Written(value)).unwrap();
+        let read = number::float_of(&written).unwrap();
+        prop_assert!(read.to_bits() == value.to_bits() || (read.is_nan() && value.is_nan()));
+    }
+}
+
+#[derive(serde::Serialize)]
+struct Written(#[serde(serialize_with = "number::write_float")] f64);
