@@ -45,19 +45,10 @@ pub struct Download {
 
 impl Download {
     pub(crate) fn new(url: String, response: http::Response<Body>) -> Self {
-        let text = |name| {
-            response
-                .headers()
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-        };
+        let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let size_bytes = text(header::CONTENT_LENGTH).and_then(|value| value.parse().ok());
         let digest = text(header::ETAG).and_then(|value| value.trim_matches('"').parse().ok());
-        Self {
-            size_bytes,
-            digest,
-            chunks: chunks(url, response.into_body()),
-        }
+        Self { size_bytes, digest, chunks: chunks(url, response.into_body()) }
     }
 }
 
@@ -73,10 +64,7 @@ pub(crate) fn chunks(url: String, body: Body) -> BoxStream<'static, Result<Bytes
                     Err(_trailers) => continue,
                 },
                 Ok(Some(Err(error))) => broken(&url, &error),
-                Err(_) => ClientError::TimedOut {
-                    url,
-                    waited_ms: IDLE_TIMEOUT.as_millis(),
-                },
+                Err(_) => ClientError::TimedOut { url, waited_ms: IDLE_TIMEOUT.as_millis() },
             };
             return Some((Err(error), None));
         }

@@ -22,21 +22,13 @@ pub enum ClientError {
     TimedOut { url: String, waited_ms: u128 },
     /// Something answered that does not speak this API.
     #[error("{url} answered {status} with something other than Waybill's API: {message}. Does the address name a Waybill server of version {}?", env!("CARGO_PKG_VERSION"))]
-    NotWaybill {
-        url: String,
-        status: StatusCode,
-        message: String,
-    },
+    NotWaybill { url: String, status: StatusCode, message: String },
     /// More bytes than the caller accepts in memory.
     #[error("{url} answered with more than {limit_bytes} bytes")]
     TooLarge { url: String, limit_bytes: u64 },
     /// An argument that no registry could accept.
     #[error("{field} is {value:?}; expected {expected}")]
-    InvalidArgument {
-        field: &'static str,
-        value: String,
-        expected: &'static str,
-    },
+    InvalidArgument { field: &'static str, value: String, expected: &'static str },
     #[error("the HTTP client could not be set up: {message}")]
     Setup { message: String },
 }
@@ -73,19 +65,12 @@ impl ClientError {
 
     /// No answer came: the server is not there, or went away.
     pub fn is_unreachable(&self) -> bool {
-        matches!(
-            self,
-            Self::Unreachable { .. } | Self::Broken { .. } | Self::TimedOut { .. }
-        )
+        matches!(self, Self::Unreachable { .. } | Self::Broken { .. } | Self::TimedOut { .. })
     }
 
     /// Whether the same request may succeed a moment later.
     pub(crate) fn is_passing(&self) -> bool {
-        self.is_unreachable()
-            || matches!(
-                self.status().map(|s| s.as_u16()),
-                Some(429 | 502 | 503 | 504)
-            )
+        self.is_unreachable() || matches!(self.status().map(|s| s.as_u16()), Some(429 | 502 | 503 | 504))
     }
 
     pub(crate) fn from_reqwest(url: &Url, error: &reqwest::Error) -> Self {
@@ -100,9 +85,7 @@ impl ClientError {
 }
 
 fn in_parentheses(request_id: Option<&str>) -> String {
-    request_id
-        .map(|id| format!(" (request {id})"))
-        .unwrap_or_default()
+    request_id.map(|id| format!(" (request {id})")).unwrap_or_default()
 }
 
 /// A URL as it may stand in a message: without user name and password.

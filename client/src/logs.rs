@@ -1,8 +1,6 @@
 //! Following a deployment's log across restarts of the server and lost connections.
 
-use crate::{
-    api::LogLine, client::Client, download::chunks, error::ClientError, request::Call, sse::Parser,
-};
+use crate::{api::LogLine, client::Client, download::chunks, error::ClientError, request::Call, sse::Parser};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream::BoxStream};
 use http::{Method, header};
@@ -106,17 +104,8 @@ impl Follow {
         Ok(())
     }
 
-    async fn connect(
-        &mut self,
-    ) -> Result<BoxStream<'static, Result<Bytes, ClientError>>, ClientError> {
-        let path = [
-            "environments",
-            &self.environment,
-            "deployments",
-            &self.model,
-            "logs",
-            "stream",
-        ];
+    async fn connect(&mut self) -> Result<BoxStream<'static, Result<Bytes, ClientError>>, ClientError> {
+        let path = ["environments", &self.environment, "deployments", &self.model, "logs", "stream"];
         let response = Call::new(&self.client, Method::GET, &path)
             .query("after_seq", Some(self.after_seq))
             .header(header::ACCEPT, "text/event-stream")

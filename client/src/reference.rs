@@ -39,22 +39,14 @@ impl FromStr for Reference {
     type Err = InvalidReference;
 
     fn from_str(text: &str) -> Result<Self, InvalidReference> {
-        let invalid = |reason: String| InvalidReference {
-            text: text.chars().take(200).collect(),
-            reason,
-        };
+        let invalid = |reason: String| InvalidReference { text: text.chars().take(200).collect(), reason };
         // A model's name may hold `@`; nothing after it may.
-        let (name, selector) = text
-            .rsplit_once('@')
-            .ok_or_else(|| invalid("there is no \"@\"".into()))?;
+        let (name, selector) = text.rsplit_once('@').ok_or_else(|| invalid("there is no \"@\"".into()))?;
         if name.is_empty() {
             return Err(invalid("the model's name before \"@\" is empty".into()));
         }
         let selector = selector.parse::<Selector>().map_err(invalid)?;
-        Ok(Self {
-            name: name.to_owned(),
-            selector,
-        })
+        Ok(Self { name: name.to_owned(), selector })
     }
 }
 
@@ -73,16 +65,10 @@ impl FromStr for Selector {
         }
         match text.split_once(':') {
             None => Ok(Self::Word(text.to_owned())),
-            Some(("sha256", _)) => text
-                .parse::<Digest>()
-                .map(Self::Digest)
-                .map_err(|e| e.to_string()),
+            Some(("sha256", _)) => text.parse::<Digest>().map(Self::Digest).map_err(|e| e.to_string()),
             Some(("alias" | "stage", "")) => Err(format!("nothing follows {text:?}")),
             Some(("alias", alias)) => Ok(Self::Alias(alias.to_owned())),
-            Some(("stage", stage)) => stage
-                .parse::<Stage>()
-                .map(Self::Stage)
-                .map_err(|e| e.to_string()),
+            Some(("stage", stage)) => stage.parse::<Stage>().map(Self::Stage).map_err(|e| e.to_string()),
             Some((kind, _)) => Err(format!("{kind:?} is none of alias, stage, sha256")),
         }
     }
@@ -119,10 +105,7 @@ mod tests {
     fn every_form_is_told_apart() {
         assert_eq!(parsed("iris@3"), Selector::Version(3));
         assert_eq!(parsed("iris@alias:3"), Selector::Alias("3".into()));
-        assert_eq!(
-            parsed("iris@stage:production"),
-            Selector::Stage(Stage::Production)
-        );
+        assert_eq!(parsed("iris@stage:production"), Selector::Stage(Stage::Production));
         assert_eq!(parsed("iris@champion"), Selector::Word("champion".into()));
         let digest = Digest::of(b"x");
         assert_eq!(parsed(&format!("iris@{digest}")), Selector::Digest(digest));

@@ -26,11 +26,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// RFC 3986 unreserved characters stay.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A call in the making.
 pub(crate) struct Call {
@@ -48,14 +44,7 @@ impl Call {
         let url = join(client.base(), segments);
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-        Self {
-            client: client.clone(),
-            method,
-            url,
-            headers,
-            body: Bytes::new(),
-            timeout: CALL_TIMEOUT,
-        }
+        Self { client: client.clone(), method, url, headers, body: Bytes::new(), timeout: CALL_TIMEOUT }
     }
 
     pub fn query(mut self, name: &str, value: Option<impl ToString>) -> Self {
@@ -83,13 +72,8 @@ impl Call {
 
     /// A write. Its key makes a second attempt safe: the registry carries it out once.
     pub fn json(mut self, value: &impl Serialize) -> Self {
-        self.body = serde_json::to_vec(value)
-            .expect("wire types serialise")
-            .into();
-        self.headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
+        self.body = serde_json::to_vec(value).expect("wire types serialise").into();
+        self.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let key = uuid::Uuid::now_v7().to_string();
         self.header(header::HeaderName::from_static("idempotency-key"), &key)
     }
@@ -126,14 +110,9 @@ impl Call {
             let bytes = collect(&url, response.into_body(), limit_bytes).await?;
             Ok((status, bytes))
         };
-        tokio::time::timeout(timeout, whole)
-            .await
-            .unwrap_or_else(|_| {
-                Err(ClientError::TimedOut {
-                    url: url.clone(),
-                    waited_ms: timeout.as_millis(),
-                })
-            })
+        tokio::time::timeout(timeout, whole).await.unwrap_or_else(|_| {
+            Err(ClientError::TimedOut { url: url.clone(), waited_ms: timeout.as_millis() })
+        })
     }
 
     /// The answer's head, once it is a success; the body is for the caller to read.
@@ -141,25 +120,12 @@ impl Call {
         let url = self.url?;
         let mut wait = FIRST_WAIT;
         for attempt in 1.. {
-            let request = request(
-                &self.method,
-                &url,
-                &self.headers,
-                transport::full(self.body.clone()),
-            );
+            let request = request(&self.method, &url, &self.headers, transport::full(self.body.clone()));
             let head = attempt_once(&self.client, &url, request);
-            let outcome = tokio::time::timeout(self.timeout, head)
-                .await
-                .unwrap_or_else(|_| {
-                    let waited_ms = self.timeout.as_millis();
-                    Err((
-                        ClientError::TimedOut {
-                            url: shown(&url),
-                            waited_ms,
-                        },
-                        None,
-                    ))
-                });
+            let outcome = tokio::time::timeout(self.timeout, head).await.unwrap_or_else(|_| {
+                let waited_ms = self.timeout.as_millis();
+                Err((ClientError::TimedOut { url: shown(&url), waited_ms }, None))
+            });
             let Err((error, retry_after)) = outcome else {
                 return outcome.map_err(|(error, _)| error);
             };
@@ -176,18 +142,11 @@ impl Call {
 
     /// Sends a body that can be read once, so there is one attempt.
     pub async fn send_once(mut self, body: Body, size_bytes: u64) -> Result<(), ClientError> {
-        self.headers
-            .insert(header::CONTENT_LENGTH, size_bytes.into());
-        self.headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/octet-stream"),
-        );
+        self.headers.insert(header::CONTENT_LENGTH, size_bytes.into());
+        self.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         let url = self.url?;
         let request = request(&self.method, &url, &self.headers, body);
-        attempt_once(&self.client, &url, request)
-            .await
-            .map(drop)
-            .map_err(|(error, _)| error)
+        attempt_once(&self.client, &url, request).await.map(drop).map_err(|(error, _)| error)
     }
 
     fn url_for_messages(&self) -> String {
@@ -200,9 +159,7 @@ fn request(method: &Method, url: &Url, headers: &HeaderMap, body: Body) -> http:
     *request.method_mut() = method.clone();
     // What an HTTP/1.1 server sees: the path in the request line, the authority in `Host`.
     let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
-    *request.uri_mut() = target
-        .parse()
-        .expect("a URL's path and query are a request target");
+    *request.uri_mut() = target.parse().expect("a URL's path and query are a request target");
     *request.headers_mut() = headers.clone();
     let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
     if let Ok(host) = HeaderValue::from_str(host) {
@@ -215,11 +172,7 @@ type Attempt = Result<http::Response<Body>, (ClientError, Option<Duration>)>;
 
 /// The error comes with the wait that the server asked for.
 async fn attempt_once(client: &Client, url: &Url, request: http::Request<Body>) -> Attempt {
-    let response = client
-        .transport()
-        .send(url, request)
-        .await
-        .map_err(|error| (error, None))?;
+    let response = client.transport().send(url, request).await.map_err(|error| (error, None))?;
     if response.status().is_success() {
         return Ok(response);
     }
@@ -245,11 +198,7 @@ async fn refusal(url: &str, response: http::Response<Body>) -> ClientError {
             "" => "an empty body".to_owned(),
             text => format!("{:?}", text.chars().take(200).collect::<String>()),
         };
-        ClientError::NotWaybill {
-            url: url.to_owned(),
-            status,
-            message,
-        }
+        ClientError::NotWaybill { url: url.to_owned(), status, message }
     }
 }
 
@@ -257,10 +206,7 @@ async fn collect(url: &str, body: Body, limit_bytes: usize) -> Result<Bytes, Cli
     match Limited::new(body, limit_bytes).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(ClientError::TooLarge {
-                url: url.to_owned(),
-                limit_bytes: limit_bytes as u64,
-            })
+            Err(ClientError::TooLarge { url: url.to_owned(), limit_bytes: limit_bytes as u64 })
         }
         Err(error) => Err(broken(url, error.as_ref())),
     }
@@ -268,10 +214,7 @@ async fn collect(url: &str, body: Body, limit_bytes: usize) -> Result<Bytes, Cli
 
 /// A body that ended in an error.
 pub(crate) fn broken(url: &str, error: &(dyn std::error::Error + 'static)) -> ClientError {
-    ClientError::Broken {
-        url: url.to_owned(),
-        message: transport::chain(error),
-    }
+    ClientError::Broken { url: url.to_owned(), message: transport::chain(error) }
 }
 
 /// Refuses what URL parsing would silently change into another path.

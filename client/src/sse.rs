@@ -64,8 +64,7 @@ mod tests {
     #[test]
     fn comments_and_other_fields_are_no_events() {
         let mut parser = Parser::default();
-        let events = parser
-            .push(b": keep-alive\n\nid: 4\nevent: line\ndata: a\ndata:b\n\ndata\n\ndata: cut");
+        let events = parser.push(b": keep-alive\n\nid: 4\nevent: line\ndata: a\ndata:b\n\ndata\n\ndata: cut");
         assert_eq!(events, ["a\nb", ""]);
     }
 

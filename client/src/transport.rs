@@ -33,9 +33,7 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    inner
-        .map_err(|error| BodyError(error.into()))
-        .boxed_unsync()
+    inner.map_err(|error| BodyError(error.into())).boxed_unsync()
 }
 
 /// A body without bytes.
@@ -63,9 +61,7 @@ impl Transport {
             // A redirected write would arrive as a GET, and no Waybill redirects.
             .redirect(reqwest::redirect::Policy::none())
             .build()
-            .map_err(|error| ClientError::Setup {
-                message: chain(&error),
-            })?;
+            .map_err(|error| ClientError::Setup { message: chain(&error) })?;
         Ok(Self::Http(client))
     }
 
@@ -84,9 +80,7 @@ impl Transport {
                 let answer = outgoing(client, url.clone(), request).send();
                 let url = url.clone();
                 async move {
-                    let response = answer
-                        .await
-                        .map_err(|error| ClientError::from_reqwest(&url, &error))?;
+                    let response = answer.await.map_err(|error| ClientError::from_reqwest(&url, &error))?;
                     Ok(http::Response::from(response).map(body))
                 }
                 .boxed()
@@ -95,19 +89,14 @@ impl Transport {
     }
 }
 
-fn outgoing(
-    client: &reqwest::Client,
-    url: Url,
-    request: http::Request<Body>,
-) -> reqwest::RequestBuilder {
+fn outgoing(client: &reqwest::Client, url: Url, request: http::Request<Body>) -> reqwest::RequestBuilder {
     let (parts, sent) = request.into_parts();
     let builder = client.request(parts.method, url).headers(parts.headers);
     // A body of known length zero must not turn into a chunked one.
     if http_body::Body::size_hint(&sent).exact() == Some(0) {
         return builder;
     }
-    let chunks = BodyStream::new(sent)
-        .try_filter_map(|frame| std::future::ready(Ok(frame.into_data().ok())));
+    let chunks = BodyStream::new(sent).try_filter_map(|frame| std::future::ready(Ok(frame.into_data().ok())));
     builder.body(reqwest::Body::wrap_stream(chunks))
 }
 

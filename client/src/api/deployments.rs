@@ -240,11 +240,10 @@ pub struct LogPage {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{LogStream as L, RolloutPhase as P, *};
 
     #[test]
     fn words_are_those_on_the_wire() {
-        use RolloutPhase as P;
         for phase in [
             P::Pending,
             P::Verifying,
@@ -260,7 +259,6 @@ mod tests {
         ] {
             assert_eq!(serde_json::to_value(phase).unwrap(), phase.as_str());
         }
-        use LogStream as L;
         for stream in [L::Event, L::Resolve, L::Build, L::Stdout, L::Stderr] {
             assert_eq!(serde_json::to_value(stream).unwrap(), stream.as_str());
         }

@@ -37,9 +37,7 @@ pub enum Custody {
 }
 
 /// Where a version stands on its way to production.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     None,
@@ -55,13 +53,7 @@ pub enum Stage {
 pub struct InvalidStage(String);
 
 impl Stage {
-    pub const ALL: [Self; 5] = [
-        Self::None,
-        Self::Test,
-        Self::Staging,
-        Self::Production,
-        Self::Archived,
-    ];
+    pub const ALL: [Self; 5] = [Self::None, Self::Test, Self::Staging, Self::Production, Self::Archived];
 
     /// The word on the wire and on the command line.
     pub const fn as_str(self) -> &'static str {

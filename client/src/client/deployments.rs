@@ -3,8 +3,8 @@
 use super::Client;
 use crate::{
     api::{
-        AcquireLease, AppendLog, Deployment, DeploymentList, DesiredState, Lease, LogPage,
-        ReportRollout, ReportStopped, Rollout,
+        AcquireLease, AppendLog, Deployment, DeploymentList, DesiredState, Lease, LogPage, ReportRollout,
+        ReportStopped, Rollout,
     },
     error::ClientError,
     request::{CALL_TIMEOUT, Call},
@@ -13,26 +13,14 @@ use std::time::Duration;
 
 impl Client {
     /// Deployments of all environments, or of one.
-    pub async fn list_deployments(
-        &self,
-        environment: Option<&str>,
-    ) -> Result<Vec<Deployment>, ClientError> {
-        let list: DeploymentList = self
-            .get(&["deployments"])
-            .query("environment", environment)
-            .receive()
-            .await?;
+    pub async fn list_deployments(&self, environment: Option<&str>) -> Result<Vec<Deployment>, ClientError> {
+        let list: DeploymentList =
+            self.get(&["deployments"]).query("environment", environment).receive().await?;
         Ok(list.deployments)
     }
 
-    pub async fn get_deployment(
-        &self,
-        environment: &str,
-        model: &str,
-    ) -> Result<Deployment, ClientError> {
-        self.get(&["environments", environment, "deployments", model])
-            .receive()
-            .await
+    pub async fn get_deployment(&self, environment: &str, model: &str) -> Result<Deployment, ClientError> {
+        self.get(&["environments", environment, "deployments", model]).receive().await
     }
 
     pub async fn get_rollout(&self, rollout_id: &str) -> Result<Rollout, ClientError> {
@@ -45,10 +33,7 @@ impl Client {
         environment: &str,
         request: &AcquireLease,
     ) -> Result<Lease, ClientError> {
-        self.post(&["environments", environment, "lease"])
-            .json(request)
-            .receive()
-            .await
+        self.post(&["environments", environment, "lease"]).json(request).receive().await
     }
 
     /// What an environment desires. Waits up to `wait_ms` until its revision passes
@@ -72,10 +57,7 @@ impl Client {
         rollout_id: &str,
         report: &ReportRollout,
     ) -> Result<Rollout, ClientError> {
-        self.post(&["rollouts", rollout_id, "reports"])
-            .json(report)
-            .receive()
-            .await
+        self.post(&["rollouts", rollout_id, "reports"]).json(report).receive().await
     }
 
     pub async fn report_stopped(
@@ -84,10 +66,7 @@ impl Client {
         model: &str,
         report: &ReportStopped,
     ) -> Result<(), ClientError> {
-        self.below_deployment(environment, model, "stopped")
-            .json(report)
-            .done()
-            .await
+        self.below_deployment(environment, model, "stopped").json(report).done().await
     }
 
     pub async fn append_log(
@@ -96,10 +75,7 @@ impl Client {
         model: &str,
         lines: &AppendLog,
     ) -> Result<(), ClientError> {
-        self.below_deployment(environment, model, "logs")
-            .json(lines)
-            .done()
-            .await
+        self.below_deployment(environment, model, "logs").json(lines).done().await
     }
 
     /// Lines after a position, oldest first.

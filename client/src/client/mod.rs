@@ -45,23 +45,13 @@ impl Client {
         }
         base.set_query(None);
         base.set_fragment(None);
-        Ok(Self {
-            shared: Arc::new(Shared {
-                base,
-                transport: Transport::http()?,
-            }),
-        })
+        Ok(Self { shared: Arc::new(Shared { base, transport: Transport::http()? }) })
     }
 
     /// A registry in this process. Requests name the host `localhost`.
     pub fn in_memory(service: Service) -> Self {
         let base = Url::parse("http://localhost/").expect("a constant");
-        Self {
-            shared: Arc::new(Shared {
-                base,
-                transport: Transport::InMemory(service),
-            }),
-        }
+        Self { shared: Arc::new(Shared { base, transport: Transport::InMemory(service) }) }
     }
 
     pub(crate) fn base(&self) -> &Url {
@@ -98,9 +88,7 @@ impl Client {
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Client")
-            .field(&crate::error::shown(self.base()))
-            .finish()
+        f.debug_tuple("Client").field(&crate::error::shown(self.base())).finish()
     }
 }
 

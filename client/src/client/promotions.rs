@@ -24,10 +24,7 @@ impl Client {
         promotion: &CreatePromotion,
     ) -> Result<Promotion, ClientError> {
         let version = version.to_string();
-        self.post(&["models", name, "versions", &version, "promotions"])
-            .json(promotion)
-            .receive()
-            .await
+        self.post(&["models", name, "versions", &version, "promotions"]).json(promotion).receive().await
     }
 
     /// Goes back to an earlier version. Returns once recorded.
@@ -36,18 +33,12 @@ impl Client {
         name: &str,
         rollback: &CreateRollback,
     ) -> Result<Promotion, ClientError> {
-        self.post(&["models", name, "rollbacks"])
-            .json(rollback)
-            .receive()
-            .await
+        self.post(&["models", name, "rollbacks"]).json(rollback).receive().await
     }
 
     /// What really served in an environment and what was asked of it, newest first.
     pub async fn history(&self, name: &str, environment: &str) -> Result<History, ClientError> {
-        self.get(&["models", name, "history"])
-            .query("environment", Some(environment))
-            .receive()
-            .await
+        self.get(&["models", name, "history"]).query("environment", Some(environment)).receive().await
     }
 
     /// State changes, newest first.

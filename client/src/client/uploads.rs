@@ -28,20 +28,14 @@ impl Client {
         content: Body,
         size_bytes: u64,
     ) -> Result<(), ClientError> {
-        Call::new(
-            self,
-            Method::PUT,
-            &["uploads", upload_id, "blobs", &digest.to_string()],
-        )
-        .send_once(content, size_bytes)
-        .await
+        Call::new(self, Method::PUT, &["uploads", upload_id, "blobs", &digest.to_string()])
+            .send_once(content, size_bytes)
+            .await
     }
 
     /// Gives a session up. What was sent stays until the registry cleans up.
     pub async fn delete_upload(&self, upload_id: &str) -> Result<(), ClientError> {
-        Call::new(self, Method::DELETE, &["uploads", upload_id])
-            .done()
-            .await
+        Call::new(self, Method::DELETE, &["uploads", upload_id]).done().await
     }
 
     /// Freezes and signs an upload session's files as the next version of a model.
@@ -50,10 +44,6 @@ impl Client {
         name: &str,
         version: &RegisterVersion,
     ) -> Result<ModelVersion, ClientError> {
-        self.post(&["models", name, "versions"])
-            .json(version)
-            .timeout(REGISTER_TIMEOUT)
-            .receive()
-            .await
+        self.post(&["models", name, "versions"]).json(version).timeout(REGISTER_TIMEOUT).receive().await
     }
 }
