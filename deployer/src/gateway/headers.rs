@@ -82,14 +82,12 @@ pub(super) fn prepare_response(headers: &mut HeaderMap, request_id: &HeaderValue
 pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
     let acceptable =
         |id: &&HeaderValue| (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic);
-    match headers.get(X_REQUEST_ID).filter(acceptable) {
-        Some(id) => id.clone(),
-        None => {
-            let mut text = [0; uuid::fmt::Simple::LENGTH];
-            let id = uuid::Uuid::now_v7().simple().encode_lower(&mut text);
-            HeaderValue::from_str(id).unwrap_or_else(|_| HeaderValue::from_static("none"))
-        }
+    if let Some(id) = headers.get(X_REQUEST_ID).filter(acceptable) {
+        return id.clone();
     }
+    let mut text = [0; uuid::fmt::Simple::LENGTH];
+    let id = uuid::Uuid::now_v7().simple().encode_lower(&mut text);
+    HeaderValue::from_str(id).unwrap_or_else(|_| HeaderValue::from_static("none"))
 }
 
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
