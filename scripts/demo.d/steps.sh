@@ -124,6 +124,9 @@ step_5() {
   step 5 "A second version with the same requirements, switched under load"
   local started
   run python "$ROOT/scripts/demo.d/notebook.py" 0.1 "$WORK/v2"
+  run python "$ROOT/scripts/demo.d/transition.py" iris 2 Staging
+  wait_for 120 serves staging 2 || fail "staging does not serve version 2"
+  same_prediction "$GATEWAY/staging/iris/invocations" "$WORK/v2"
   load_start v1 v2
   started=$(now_ms)
   run waybill promote iris@2 --to production --reason "regularised more"
@@ -187,9 +190,6 @@ step_7() {
   load_stop "the failed promotion" v1
   same_prediction "$GATEWAY/production/iris/invocations" "$WORK/v1"
   run waybill status
-  run python "$ROOT/scripts/demo.d/transition.py" iris 2 Staging
-  wait_for 120 serves staging 2 || fail "staging does not serve version 2"
-  same_prediction "$GATEWAY/staging/iris/invocations" "$WORK/v2"
 }
 
 serves() {
