@@ -1,0 +1,267 @@
+"""The process: folders in use, damaged files, full disks, kill -9, Docker away."""
+
+import http.client
+import json
+import os
+import sqlite3
+import stat
+import subprocess
+import threading
+import time
+
+import pytest
+import raw
+import requests
+from server import BINARY, environment
+
+BASE = "/api/2.0/mlflow-artifacts/artifacts"
+
+
+def ends_with_error(server, *words, seconds=20):
+    """serve must give up on its own, and say why and what to do."""
+    server.spawn()
+    status = server.process.wait(timeout=seconds)
+    assert status not in (0, -9, 101), f"{status}: {server.log}"
+    assert "panicked" not in server.log
+    for word in words:
+        assert word in server.log, f"{word!r} is missing in: {server.log}"
+
+
+def test_a_second_start_is_quick_and_keeps_all(make_server):
+    server = make_server().start()
+    server.mlflow("POST", "experiments/create", {"name": "kept"})
+    assert server.stop() == 0
+    server.start()
+    response = server.mlflow("GET", "experiments/get-by-name", {"experiment_name": "kept"})
+    assert response.status_code == 200
+
+
+def test_key_and_data_are_private(make_server):
+    server = make_server().start()
+    for path, mode in (("keys/registry.pem", 0o600),):
+        assert stat.S_IMODE((server.data_dir / path).stat().st_mode) == mode
+    assert stat.S_IMODE((server.data_dir / "keys").stat().st_mode) & 0o077 == 0
+
+
+def test_data_directory_in_use(make_server):
+    first = make_server(name="first").start()
+    second = make_server(name="second")
+    second.data_dir = first.data_dir
+    ends_with_error(second, str(first.data_dir), "in use")
+    assert requests.get(first.url + "/health", timeout=5).status_code == 200
+
+
+def test_port_in_use(make_server):
+    first = make_server(name="first").start()
+    second = make_server(name="second")
+    second.port = first.port
+    ends_with_error(second, str(first.port), "--listen")
+
+
+def test_damaged_database(make_server):
+    server = make_server().start()
+    server.stop()
+    database = server.data_dir / "waybill.db"
+    content = bytearray(database.read_bytes())
+    content[:100] = b"not a database at all" * 4 + b"................"
+    database.write_bytes(content)
+    for extra in server.data_dir.glob("waybill.db-*"):
+        extra.unlink()
+    ends_with_error(server, "waybill.db")
+    assert database.read_bytes() == bytes(content), "a damaged database is left for repair, not replaced"
+
+
+def test_database_of_a_newer_waybill(make_server):
+    server = make_server().start()
+    server.stop()
+    with sqlite3.connect(server.data_dir / "waybill.db") as database:
+        columns = [row[1] for row in database.execute("PRAGMA table_info(_sqlx_migrations)")]
+        (table,) = ["_sqlx_migrations"] if columns else [None]
+        assert table, "migrations are recorded"
+        row = dict(zip(columns, database.execute("SELECT * FROM _sqlx_migrations").fetchone(), strict=True))
+        row["version"] = 99991231000000
+        names = ", ".join(row)
+        database.execute(f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(row))})", list(row.values()))
+    ends_with_error(server, "newer")
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
+def test_damaged_key(make_server, content):
+    server = make_server().start()
+    server.stop()
+    key = server.data_dir / "keys/registry.pem"
+    key.write_bytes(content)
+    ends_with_error(server, "registry.pem")
+    assert key.read_bytes() == content, "a damaged key is left for repair, not replaced"
+
+
+def test_a_key_that_others_may_read(make_server):
+    server = make_server().start()
+    server.stop()
+    (server.data_dir / "keys/registry.pem").chmod(0o644)
+    ends_with_error(server, "registry.pem", "0600")
+
+
+def test_listening_beyond_loopback_is_refused(tmp_path):
+    command = [BINARY, "serve", "--listen", "0.0.0.0:0", "--data-dir", str(tmp_path / "data"), "--no-deployer"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=20, env=environment())
+    assert result.returncode not in (0, 101)
+    assert "loopback" in result.stderr + result.stdout
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [["--database-url", "mysql://x"], ["--artifacts-url", "ftp://x"], ["--database-url", "postgres://127.0.0.1:1/none"]],
+    ids=lambda flags: flags[1],
+)
+def test_settings_that_cannot_work(make_server, flags):
+    ends_with_error(make_server(*flags), flags[1].split("://")[0], seconds=60)
+
+
+def test_sigterm_finishes_what_runs(make_server):
+    """A slow upload that has begun ends well; the server leaves after it."""
+    server = make_server().start()
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection.putrequest("PUT", f"{BASE}/0/slow")
+    connection.putheader("Content-Length", "8")
+    connection.endheaders()
+    connection.send(b"half")
+    time.sleep(0.3)
+    server.process.terminate()
+    time.sleep(0.3)
+    connection.send(b"half")
+    assert connection.getresponse().status == 200
+    connection.close()
+    assert server.process.wait(timeout=30) == 0
+    server.start()
+    assert requests.get(f"{server.url}{BASE}/0/slow", timeout=10).content == b"halfhalf"
+
+
+def test_kill_during_uploads_and_registrations(make_server, tmp_path):
+    """kill -9 five times amid writes: what was answered is there, the rest is whole or absent."""
+    server = make_server().start()
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/f.bin").write_bytes(os.urandom(200_000))
+    answered_files, answered_versions, stop = {}, [], threading.Event()
+
+    def upload(worker):
+        number = 0
+        while not stop.is_set():
+            number += 1
+            content = os.urandom(300_000)
+            path = f"0/{worker}/{number}"
+            try:
+                if requests.put(f"{server.url}{BASE}/{path}", data=content, timeout=10).status_code == 200:
+                    answered_files[path] = content
+            except requests.RequestException:
+                time.sleep(0.02)
+
+    def register():
+        while not stop.is_set():
+            (tmp_path / "model/g.bin").write_bytes(os.urandom(100_000))
+            result = server.cli("push", tmp_path / "model", "killed", "--json", check=False)
+            if result.returncode == 0:
+                answered_versions.append(json.loads(result.stdout)["uid"])
+
+    threads = [threading.Thread(target=upload, args=(worker,)) for worker in range(3)]
+    threads.append(threading.Thread(target=register))
+    for thread in threads:
+        thread.start()
+    for _ in range(5):
+        time.sleep(1.5)
+        server.kill()
+        server.start()
+    time.sleep(1)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert answered_files and answered_versions
+    for path, content in answered_files.items():
+        assert requests.get(f"{server.url}{BASE}/{path}", timeout=10).content == content, path
+    versions = server.api("GET", "models/killed/versions?limit=1000").json()["versions"]
+    assert {version["uid"] for version in versions} >= set(answered_versions)
+    for version in versions:
+        result = server.cli("verify", f"killed@{version['version']}", check=False)
+        assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.fixture
+def small_disk(root_user, tmp_path):
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(folder)], capture_output=True, text=True)
+    assert mount.returncode == 0, mount.stderr
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk(make_server, small_disk):
+    """Writes fail with a sentence; what was there stays readable; with room again, all goes on."""
+    server = make_server()
+    server.data_dir = small_disk / "data"
+    server.start()
+    put = requests.put(f"{server.url}{BASE}/0/before", data=b"before", timeout=30)
+    assert put.status_code == 200
+    too_much = requests.put(f"{server.url}{BASE}/0/large", data=os.urandom(60_000_000), timeout=60)
+    assert too_much.status_code in (500, 507), too_much.text
+    assert "space" in too_much.json()["message"].lower(), too_much.text
+    assert requests.get(f"{server.url}{BASE}/0/large", timeout=30).status_code == 404
+    assert requests.get(f"{server.url}{BASE}/0/before", timeout=30).content == b"before"
+    # Nothing half-written holds the space: the same folder takes a file that fits.
+    fits = requests.put(f"{server.url}{BASE}/0/fits", data=os.urandom(20_000_000), timeout=60)
+    assert fits.status_code == 200, fits.text
+    ballast = small_disk / "ballast"
+    with ballast.open("wb") as file, pytest.raises(OSError):
+        while True:
+            file.write(b"\0" * 65536)
+            file.flush()
+    refused = 0
+    for number in range(400):
+        response = server.mlflow("POST", "experiments/create", {"name": f"full-{number}" * 20})
+        assert response.status_code in (200, 500, 507), response.text
+        refused += response.status_code != 200
+    assert refused, "a database on a full disk has to refuse writes at some point"
+    assert requests.get(f"{server.url}{BASE}/0/before", timeout=30).content == b"before"
+    ballast.unlink()
+    assert server.mlflow("POST", "experiments/create", {"name": "room-again"}).status_code == 200
+    assert server.stop() == 0
+
+
+def test_serve_without_docker(make_server):
+    """No Docker Engine: everything but deploying works, and the log says what to do."""
+    server = make_server(deployer=True, env={"DOCKER_HOST": "unix:///nonexistent/docker.sock"}).start()
+    assert server.mlflow("POST", "experiments/create", {"name": "no docker"}).status_code == 200
+    deadline = time.monotonic() + 20
+    while "--no-deployer" not in server.log and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert "--no-deployer" in server.log, server.log
+    (server.folder / "plain").mkdir()
+    (server.folder / "plain/f").write_text("x")
+    server.cli("push", server.folder / "plain", "plain")
+    result = server.cli("promote", "plain@1", "--to", "staging", check=False, timeout=120)
+    assert result.returncode != 0
+    assert "docker" in (result.stdout + result.stderr).lower()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["serve", "--help"], ["promote", "--help"]])
+def test_help_ends_well(arguments):
+    result = subprocess.run([BINARY, *arguments], capture_output=True, text=True, timeout=20, env=environment())
+    assert result.returncode == 0 and result.stdout
+
+
+def test_a_server_that_is_not_there(tmp_path):
+    env = environment({"WAYBILL_URL": "http://127.0.0.1:9"})
+    result = subprocess.run([BINARY, "models"], capture_output=True, text=True, timeout=60, env=env)
+    assert result.returncode not in (0, 101)
+    assert "127.0.0.1:9" in result.stderr and "panicked" not in result.stderr
+
+
+def test_slow_headers_do_not_block_others(make_server):
+    server = make_server().start()
+    idle = [http.client.HTTPConnection("127.0.0.1", server.port) for _ in range(200)]
+    for connection in idle:
+        connection.connect()
+        connection.sock.sendall(b"GET /health HTTP/1.1\r\nHost: 127")
+    assert raw.send(server.port, "GET", "/health").status == 200
+    for connection in idle:
+        connection.close()

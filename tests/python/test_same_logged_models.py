@@ -1,0 +1,86 @@
+"""Logged models and outputs answer as MLflow's own server does."""
+
+import pytest
+
+
+@pytest.fixture
+def model(both):
+    both.same("POST", "experiments/create", {"name": "$unique"}, save={"experiment": "experiment_id"})
+    both.same(
+        "POST",
+        "runs/create",
+        {"experiment_id": "$experiment", "run_name": "r", "start_time": 5},
+        save={"run": "run.info.run_id"},
+    )
+    both.same(
+        "POST",
+        "logged-models",
+        {
+            "experiment_id": "$experiment",
+            "name": "net",
+            "source_run_id": "$run",
+            "model_type": "Agent",
+            "params": [{"key": "depth", "value": "3"}],
+            "tags": [{"key": "team", "value": "blue"}],
+        },
+        save={"model": "model.info.model_id"},
+    )
+    return both
+
+
+def test_life(model):
+    model.same("GET", "logged-models/$model")
+    model.same("PATCH", "logged-models/$model", {"model_id": "$model", "status": "LOGGED_MODEL_READY"})
+    model.same("PATCH", "logged-models/$model/tags", {"tags": [{"key": "colour", "value": "red"}]})
+    model.same("DELETE", "logged-models/$model/tags/team")
+    model.same("POST", "logged-models/$model/params", {"params": [{"key": "width", "value": "8"}]})
+    model.same("GET", "logged-models/$model")
+    model.same("DELETE", "logged-models/$model")
+    model.same("GET", "logged-models/$model")
+
+
+def test_metrics_of_a_model(model):
+    model.same(
+        "POST",
+        "runs/log-metric",
+        {"run_id": "$run", "key": "acc", "value": 0.75, "timestamp": 9, "step": 2, "model_id": "$model"},
+    )
+    model.same("GET", "logged-models/$model")
+    model.same("GET", "runs/get", {"run_id": "$run"})
+
+
+def test_outputs_of_a_run(model):
+    model.same("POST", "runs/outputs", {"run_id": "$run", "models": [{"model_id": "$model", "step": 1}]})
+    model.same("GET", "runs/get", {"run_id": "$run"})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"filter": "name = 'net'"},
+        {"filter": "params.depth = '3' and tags.team = 'blue'"},
+        {"filter": "params.depth = '4'"},
+        {"filter": "name ="},
+        {"order_by": [{"field_name": "name", "ascending": True}]},
+        {"max_results": 1},
+    ],
+    ids=str,
+)
+def test_search(model, body):
+    model.same("POST", "logged-models/search", {"experiment_ids": ["$experiment"], **body})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "logged-models", {"experiment_id": "987654321", "name": "net"}),
+        ("POST", "logged-models", {"experiment_id": "$experiment", "name": "a/b"}),
+        ("GET", "logged-models/m-00000000000000000000000000000000", None),
+        ("PATCH", "logged-models/m-00000000000000000000000000000000", {"model_id": "m-0", "status": "LOGGED_MODEL_READY"}),
+        ("DELETE", "logged-models/m-00000000000000000000000000000000", None),
+        ("DELETE", "logged-models/$model/tags/never", None),
+    ],
+)
+def test_refused(model, method, path, body):
+    model.same(method, path, body)
