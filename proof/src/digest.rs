@@ -76,3 +76,17 @@ impl<'de> Deserialize<'de> for Digest {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
+
+impl schemars::JsonSchema for Digest {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Digest".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "description": "SHA-256 of some bytes.",
+            "pattern": "^sha256:[0-9a-f]{64}$",
+        })
+    }
+}

@@ -7,6 +7,7 @@
 
 pub mod bundle;
 mod digest;
+pub mod documents;
 pub mod dsse;
 pub mod json;
 pub mod keys;
@@ -14,5 +15,7 @@ pub mod manifest;
 pub mod media_type;
 pub mod oms;
 pub mod path;
+pub mod statement;
+pub mod verify;
 
 pub use digest::{Digest, InvalidDigest};
