@@ -1,1 +1,30 @@
-fn main() {}
+//! `waybill`: the registry, the deployer, the gateway and everything that talks to them.
+
+mod cli;
+mod commands;
+mod context;
+mod failure;
+mod output;
+mod progress;
+mod rollout;
+mod trust;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let context = context::Context::new(&cli.global);
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(failure::Failure::from)
+        .and_then(|runtime| runtime.block_on(commands::run(cli.command, &context)));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print(context.json);
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

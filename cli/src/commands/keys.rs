@@ -1,0 +1,70 @@
+use crate::{context::Context, failure::Failure, output};
+use clap::Subcommand;
+use std::io::Write;
+use waybill_client::api::{KeyList, PublicKeyInfo};
+
+const EXAMPLES: &str = "\
+Examples:
+  waybill keys show
+  waybill keys export > registry.pub
+  waybill keys export --role deployer > deployer.pub
+
+Export a key once, over a way that you trust, and pin it with --key or WAYBILL_TRUSTED_KEYS:
+then `waybill verify` proves origin, not only integrity.";
+
+/// Show or export the public keys that sign
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(subcommand)]
+    command: KeysCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// List the keys
+    Show,
+    /// Print a key as PEM
+    Export {
+        /// Whose key: `registry` signs versions, `deployer` signs lockfiles
+        #[arg(long, value_name = "ROLE", default_value = "registry")]
+        role: String,
+    },
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let KeyList { keys } = context.client()?.keys().await?;
+    match args.command {
+        KeysCommand::Show => show(&keys, context.json),
+        KeysCommand::Export { role } => export(&keys, &role, context.json)?,
+    }
+    Ok(())
+}
+
+fn show(keys: &[PublicKeyInfo], json: bool) {
+    if json {
+        output::json(&keys);
+        return;
+    }
+    let rows = keys.iter().map(|key| [key.role.clone(), key.algorithm.clone(), key.hint.clone()]).collect();
+    output::table(["ROLE", "ALGORITHM", "KEY HINT (SHA-256 OF THE PEM TEXT)"], rows, "No keys.");
+}
+
+fn export(keys: &[PublicKeyInfo], role: &str, json: bool) -> Result<(), Failure> {
+    let of_role: Vec<&PublicKeyInfo> = keys.iter().filter(|key| key.role == role).collect();
+    if of_role.is_empty() {
+        let mut roles: Vec<&str> = keys.iter().map(|key| key.role.as_str()).collect();
+        roles.dedup();
+        let roles = roles.join(", ");
+        return Err(Failure::NotFound(format!("no key has the role {role:?}; there are keys for: {roles}")));
+    }
+    if json {
+        output::json(&of_role);
+        return Ok(());
+    }
+    for key in of_role {
+        // PEM ends with its own line feed; tools compare these bytes.
+        std::io::stdout().write_all(key.public_key_pem.as_bytes())?;
+    }
+    Ok(())
+}
