@@ -4,6 +4,7 @@
 //! Writes go through one door, [`Db::write`]; reads have their own pool, [`Db::read`] and
 //! [`Db::snapshot`].
 
+pub mod dump;
 mod error;
 mod migrate;
 mod open;
@@ -92,6 +93,16 @@ impl Db {
             Pools::Postgres(pool) => Conn::postgres_transaction(
                 pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
             ),
+        })
+    }
+
+    /// A transaction that writes for longer than a change may, while nobody else does: a restore.
+    async fn begin_exclusive(&self) -> Result<Conn, DbError> {
+        Ok(match &self.pools {
+            Pools::Sqlite { writer, .. } => {
+                Conn::sqlite_transaction(writer.pool().begin_with("BEGIN IMMEDIATE").await?)
+            }
+            Pools::Postgres(pool) => Conn::postgres_transaction(pool.begin().await?),
         })
     }
 

@@ -1,6 +1,7 @@
 //! One SQL text, bound and run on whichever engine the connection speaks to.
 
 use super::{DbError, Engine};
+use futures::{future::Either, stream::BoxStream};
 use sqlx::{
     Connection as _, Encode, FromRow, Postgres, Row as _, Sqlite, Transaction, Type,
     pool::PoolConnection,
@@ -89,6 +90,20 @@ impl Conn {
             Inner::SqliteTransaction(t) => Query::Sqlite(t, sqlite()),
             Inner::PostgresPooled(c) => Query::Postgres(c, postgres()),
             Inner::PostgresTransaction(t) => Query::Postgres(t, postgres()),
+        }
+    }
+
+    /// Streams the rows of a statement that [`super::dump`] put together from the catalogue.
+    pub(super) fn fetch(
+        &mut self,
+        sql: String,
+    ) -> Either<BoxStream<'_, sqlx::Result<SqliteRow>>, BoxStream<'_, sqlx::Result<PgRow>>> {
+        let sql = sqlx::AssertSqlSafe(sql);
+        match &mut self.0 {
+            Inner::SqlitePooled(c) => Either::Left(sqlx::query(sql).fetch(&mut **c)),
+            Inner::SqliteTransaction(t) => Either::Left(sqlx::query(sql).fetch(&mut **t)),
+            Inner::PostgresPooled(c) => Either::Right(sqlx::query(sql).fetch(&mut **c)),
+            Inner::PostgresTransaction(t) => Either::Right(sqlx::query(sql).fetch(&mut **t)),
         }
     }
 

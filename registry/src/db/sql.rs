@@ -12,7 +12,10 @@ pub enum Value {
     Int(i64),
     OptInt(Option<i64>),
     Float(f64),
+    OptFloat(Option<f64>),
     Bool(bool),
+    OptBool(Option<bool>),
+    OptBytes(Option<Vec<u8>>),
 }
 
 impl Value {
@@ -23,7 +26,10 @@ impl Value {
             Self::Int(v) => query.bind(v),
             Self::OptInt(v) => query.bind(v),
             Self::Float(v) => query.bind(v),
+            Self::OptFloat(v) => query.bind(v),
             Self::Bool(v) => query.bind(v),
+            Self::OptBool(v) => query.bind(v),
+            Self::OptBytes(v) => query.bind(v),
         }
     }
 }
@@ -66,6 +72,12 @@ impl Sql {
     pub fn push_alias(&mut self, prefix: &'static str, number: usize) -> &mut Self {
         self.text.push_str(prefix);
         let _ = write!(self.text, "{number}");
+        self
+    }
+
+    /// Appends an identifier that the engine's own catalogue gave, quoted.
+    pub(super) fn push_identifier(&mut self, quoted: &str) -> &mut Self {
+        self.text.push_str(quoted);
         self
     }
 

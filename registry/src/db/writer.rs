@@ -259,7 +259,10 @@ mod tests {
                 Ok::<_, DbError>(())
             })
         });
-        assert!(futures::FutureExt::now_or_never(write).is_none(), "the change is queued, its caller dropped");
+        assert!(
+            futures::FutureExt::now_or_never(write).is_none(),
+            "the change is queued, its caller dropped"
+        );
         db.write(2, |tx, n| Box::pin(insert(tx, *n))).await.unwrap();
         assert_eq!(stored(&db).await, [1, 2]);
         assert!(ran.load(Ordering::SeqCst) >= 1);
