@@ -63,3 +63,6 @@ fn pem_block(text: &str, label: &str) -> Option<String> {
     let length = text[start..].find(&end)? + end.len();
     Some(format!("{}\n", text[start..start + length].replace("\r\n", "\n")))
 }
+
+#[cfg(test)]
+mod tests;

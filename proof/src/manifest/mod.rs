@@ -181,3 +181,6 @@ fn check_files(files: &[ModelFile]) -> Result<(), ManifestError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -259,3 +259,6 @@ fn expect(name: &'static str, value: &str, expected: &str) -> Result<(), OmsErro
 fn field(field: &'static str, value: &str, expected: &str) -> OmsError {
     OmsError::Field { field, value: value.chars().take(200).collect(), expected: expected.to_owned() }
 }
+
+#[cfg(test)]
+mod tests;

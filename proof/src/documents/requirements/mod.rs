@@ -271,3 +271,6 @@ fn read_text<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, RequirementsErr
     }
     std::str::from_utf8(bytes).map_err(|_| RequirementsError::NotText { file: name.to_owned() })
 }
+
+#[cfg(test)]
+mod tests;

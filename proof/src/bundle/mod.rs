@@ -206,3 +206,6 @@ fn find_signer<'a>(
 fn field(field: &'static str, value: &str, expected: &'static str) -> BundleError {
     BundleError::Field { field, value: value.chars().take(200).collect(), expected }
 }
+
+#[cfg(test)]
+mod tests;
