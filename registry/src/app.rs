@@ -1,6 +1,6 @@
 //! What every handler shares.
 
-use crate::{clock::Clock, config::Config, db::Db, http::Metrics, ids::Ids};
+use crate::{artifacts::ContentStore, clock::Clock, config::Config, db::Db, http::Metrics, ids::Ids};
 use std::sync::Arc;
 
 /// Handles to the database, the content store and the signer. Cheap to clone.
@@ -10,6 +10,7 @@ pub struct App(Arc<AppState>);
 pub struct AppState {
     pub config: Config,
     pub db: Db,
+    pub content: ContentStore,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn Ids>,
     pub metrics: Metrics,

@@ -1,5 +1,6 @@
 //! What the registry needs to know to start.
 
+use crate::artifacts::{InvalidLocation, Location};
 use std::{net::SocketAddr, path::PathBuf};
 
 #[derive(Debug, Clone)]
@@ -27,6 +28,14 @@ impl Config {
         self.database_url
             .clone()
             .unwrap_or_else(|| format!("sqlite:{}", self.data_dir.join("waybill.db").display()))
+    }
+
+    /// Where the content store lies.
+    pub fn artifacts_location(&self) -> Result<Location, InvalidLocation> {
+        match &self.artifacts_url {
+            Some(url) => Location::parse(url),
+            None => Ok(Location::Folder(self.data_dir.join("artifacts"))),
+        }
     }
 
     pub fn key_path(&self) -> PathBuf {

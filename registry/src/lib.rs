@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod app;
+pub mod artifacts;
 pub mod audit;
 pub mod clock;
 pub mod config;

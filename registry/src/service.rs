@@ -2,6 +2,7 @@
 
 use crate::{
     app::{App, AppState},
+    artifacts::{self, ContentStore},
     clock::SystemClock,
     config::Config,
     db::{self, Db},
@@ -22,6 +23,8 @@ use std::sync::Arc;
 pub enum OpenError {
     #[error(transparent)]
     Database(#[from] db::OpenError),
+    #[error(transparent)]
+    Content(#[from] artifacts::OpenError),
 }
 
 /// A running registry.
@@ -33,13 +36,10 @@ impl Registry {
     /// Opens database, artifacts and key; makes what is new.
     pub async fn open(config: Config) -> Result<Self, OpenError> {
         let db = Db::open(&config.database_url()).await?;
-        let app = App::new(AppState {
-            config,
-            db,
-            clock: Arc::new(SystemClock),
-            ids: Arc::new(RandomIds),
-            metrics: Metrics::default(),
-        });
+        let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
+        let location = config.artifacts_location().map_err(artifacts::OpenError::from)?;
+        let content = ContentStore::open(location, db.clone(), clock.clone(), ids.clone()).await?;
+        let app = App::new(AppState { config, db, content, clock, ids, metrics: Metrics::default() });
         Ok(Self { app })
     }
 

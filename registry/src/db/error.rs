@@ -34,6 +34,11 @@ impl DbError {
         }
     }
 
+    /// Whether a row that this one refers to is not there, or went away meanwhile.
+    pub fn is_missing_reference(&self) -> bool {
+        matches!(self, Self::Sqlx(error) if error.as_database_error().is_some_and(|e| e.is_foreign_key_violation()))
+    }
+
     /// Whether running the same transaction again can succeed (PostgreSQL's serialisation
     /// failure 40001 and deadlock 40P01).
     pub(super) fn is_transient(&self) -> bool {

@@ -1,0 +1,123 @@
+//! What can go wrong with content, paths and uploads.
+
+use crate::{
+    db::DbError,
+    error::{Failure, Kind},
+};
+use waybill_proof::Digest;
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ArtifactError {
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// A path that escapes, is absolute or cannot be read one way only. MLflow's own words: its
+    /// clients and tests compare them.
+    #[error("Invalid path")]
+    UnsafePath,
+    #[error("the path is {actual} {what} long, at most {max} are taken")]
+    PathTooLong { what: &'static str, actual: usize, max: usize },
+    #[error("no artifact at {path:?}")]
+    NotFound { path: String },
+    #[error("{path:?} is a directory, not a file")]
+    IsDirectory { path: String },
+    /// A path is a file or a directory, never both.
+    #[error("cannot write {path:?}: {existing:?} is already a {what}")]
+    Occupied { path: String, existing: String, what: &'static str },
+    #[error(
+        "{path:?} is part of a frozen model version and read-only; log to a run and register a new version instead"
+    )]
+    ReadOnly { path: String },
+    #[error("no blob {digest}")]
+    NoBlob { digest: Digest },
+    #[error("blob {digest} has {size_bytes} bytes, more than the {max_bytes} that are read at once")]
+    TooLarge { digest: Digest, size_bytes: u64, max_bytes: u64 },
+    #[error("the body's digest is {actual}, expected {expected}; nothing was stored")]
+    DigestMismatch { expected: Digest, actual: Digest },
+    #[error("the body has {actual} bytes, expected {expected}; nothing was stored")]
+    SizeMismatch { expected: u64, actual: u64 },
+    #[error("the body ended early or was malformed ({0}); nothing was stored")]
+    Body(Source),
+    #[error("the range is outside the {size_bytes} bytes of the file")]
+    Range { size_bytes: u64 },
+    #[error("the content store is full: {0}")]
+    Full(Source),
+    #[error("the content store failed at {key}: {source}")]
+    Store { key: String, source: Source },
+    /// The stored bytes are not those that were uploaded. Never sent to their end.
+    #[error("blob {digest} is damaged: {key}: {detail}")]
+    Damaged { digest: Digest, key: String, detail: String },
+    #[error("no upload session {upload_id:?}; it was never opened, has been used, or has expired")]
+    NoUpload { upload_id: String },
+    #[error("digest {digest} is not among the files that upload session {upload_id:?} named")]
+    NotInUpload { upload_id: String, digest: Digest },
+    #[error("upload session {upload_id:?} still misses {missing} of its files, first {first}")]
+    Incomplete { upload_id: String, missing: usize, first: Digest },
+    #[error("{field}: {detail}")]
+    Invalid { field: &'static str, detail: String },
+}
+
+impl ArtifactError {
+    /// An I/O failure at `key`; a full disk is told apart.
+    pub(super) fn io(key: impl Into<String>, source: std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
+            return Self::Full(source.into());
+        }
+        Self::Store { key: key.into(), source: source.into() }
+    }
+
+    pub(super) fn object(key: impl Into<String>, source: object_store::Error) -> Self {
+        Self::Store { key: key.into(), source: source.into() }
+    }
+}
+
+impl Failure for ArtifactError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Db(error) => error.kind(),
+            Self::NotFound { .. } | Self::NoBlob { .. } | Self::NoUpload { .. } => Kind::NotFound,
+            Self::ReadOnly { .. } => Kind::Forbidden,
+            Self::Range { .. } => Kind::RangeNotSatisfiable,
+            Self::Full(_) => Kind::InsufficientStorage,
+            Self::Store { .. } | Self::Damaged { .. } => Kind::Internal,
+            Self::Incomplete { .. } => Kind::Conflict,
+            Self::TooLarge { .. } => Kind::TooLarge,
+            Self::UnsafePath
+            | Self::PathTooLong { .. }
+            | Self::IsDirectory { .. }
+            | Self::Occupied { .. }
+            | Self::DigestMismatch { .. }
+            | Self::SizeMismatch { .. }
+            | Self::Body(_)
+            | Self::NotInUpload { .. }
+            | Self::Invalid { .. } => Kind::Invalid,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Db(error) => error.code(),
+            Self::UnsafePath => "PATH_INVALID",
+            Self::PathTooLong { .. } => "PATH_TOO_LONG",
+            Self::NotFound { .. } => "ARTIFACT_NOT_FOUND",
+            Self::IsDirectory { .. } => "PATH_IS_DIRECTORY",
+            Self::Occupied { .. } => "PATH_OCCUPIED",
+            Self::ReadOnly { .. } => "PATH_READ_ONLY",
+            Self::NoBlob { .. } => "BLOB_NOT_FOUND",
+            Self::TooLarge { .. } => "BLOB_TOO_LARGE",
+            Self::DigestMismatch { .. } => "DIGEST_MISMATCH",
+            Self::SizeMismatch { .. } => "SIZE_MISMATCH",
+            Self::Body(_) => "BODY_TRUNCATED",
+            Self::Range { .. } => "RANGE_NOT_SATISFIABLE",
+            Self::Full(_) => "CONTENT_STORE_FULL",
+            Self::Store { .. } => "CONTENT_STORE_FAILED",
+            Self::Damaged { .. } => "BLOB_DAMAGED",
+            Self::NoUpload { .. } => "UPLOAD_NOT_FOUND",
+            Self::NotInUpload { .. } => "DIGEST_NOT_IN_UPLOAD",
+            Self::Incomplete { .. } => "UPLOAD_INCOMPLETE",
+            Self::Invalid { .. } => "FIELD_INVALID",
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Content: blobs by digest, one namespace of artifact paths, and upload sessions.
+//!
+//! Bytes go through [`ContentStore`]; what exists and where it is bound lives in the database.
+
+mod backend;
+mod content;
+mod error;
+pub mod frozen;
+mod hash;
+mod ingest;
+mod keys;
+mod location;
+mod path;
+mod read;
+pub mod store;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+pub mod tree;
+mod verify;
+
+pub use content::{BlobInfo, ContentStore, OpenError};
+pub use error::ArtifactError;
+pub use ingest::{Body, Expected};
+pub use location::{InvalidLocation, Location};
+pub use path::{ArtifactPath, VERSIONS};
+pub use read::ByteStream;
+pub use store::StoredBlob;

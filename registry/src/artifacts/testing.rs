@@ -1,0 +1,80 @@
+//! Content stores for tests: the same suite on a folder and on S3, and on both databases.
+
+use super::{ContentStore, Location};
+use crate::{clock::SystemClock, db::Db, db::testing::each_engine, ids::RandomIds};
+use std::{future::Future, path::PathBuf, sync::Arc};
+
+/// `s3://bucket/prefix` of an S3 server reached by the AWS variables. Without it tests run on a
+/// folder alone, which is not accepted where `CI` is set.
+const S3_URL: &str = "WAYBILL_TEST_S3_URL";
+
+/// An open store and the folder it lies in, where it lies in one.
+pub struct TestStore {
+    pub content: ContentStore,
+    pub db: Db,
+    pub folder: Option<PathBuf>,
+}
+
+impl TestStore {
+    pub async fn open(database_url: &str, location: Location) -> Self {
+        let db = Db::open(database_url).await.unwrap();
+        let folder = match &location {
+            Location::Folder(dir) => Some(dir.clone()),
+            Location::Bucket { .. } => None,
+        };
+        let content = ContentStore::open(location, db.clone(), Arc::new(SystemClock), Arc::new(RandomIds))
+            .await
+            .unwrap();
+        Self { content, db, folder }
+    }
+
+    /// Files in the folder, beside locks; empty for a bucket.
+    pub fn objects(&self) -> Vec<PathBuf> {
+        let Some(folder) = &self.folder else { return Vec::new() };
+        let mut found = Vec::new();
+        let mut open = vec![folder.clone()];
+        while let Some(dir) = open.pop() {
+            for entry in std::fs::read_dir(dir).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    open.push(path);
+                } else if path.file_name().unwrap() != "lock" {
+                    found.push(path);
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+/// Runs `test` on a folder, on both engines, and on S3 with the first of them.
+pub async fn each_store<F, Fut>(test: F)
+where
+    F: Fn(TestStore) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    each_engine(async |url| {
+        let dir = tempfile::tempdir().unwrap();
+        test(TestStore::open(&url, Location::Folder(dir.path().join("artifacts"))).await).await;
+    })
+    .await;
+    let Some(location) = s3_location() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", dir.path().join("test.db").display());
+    test(TestStore::open(&url, location).await).await;
+}
+
+/// A prefix of its own in the bucket of [`S3_URL`].
+pub fn s3_location() -> Option<Location> {
+    let Ok(url) = std::env::var(S3_URL) else {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "{S3_URL} must be set where CI is: every suite runs on a folder and on S3"
+        );
+        eprintln!("skipped on S3: {S3_URL} is not set");
+        return None;
+    };
+    let prefix = uuid::Uuid::new_v4().simple();
+    Some(Location::parse(&format!("{}/{prefix}", url.trim_end_matches('/'))).unwrap())
+}
