@@ -82,3 +82,6 @@ pub trait Document: Serialize + DeserializeOwned {
         Ok(document)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -242,3 +242,6 @@ impl Document for Lockfile {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
