@@ -39,6 +39,16 @@ pub struct Global {
         help_heading = "Common options"
     )]
     pub server: String,
+    /// Name that history records for what you change; left out, your login name
+    #[arg(
+        long,
+        global = true,
+        env = "WAYBILL_USER",
+        hide_env_values = true,
+        value_name = "NAME",
+        help_heading = "Common options"
+    )]
+    pub user: Option<String>,
     /// Print JSON for scripts; errors too, on standard error
     #[arg(long, global = true, help_heading = "Common options")]
     pub json: bool,

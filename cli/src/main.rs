@@ -3,10 +3,12 @@
 mod cli;
 mod commands;
 mod context;
+mod evidence;
 mod failure;
 mod output;
 mod progress;
 mod rollout;
+mod serve;
 mod trust;
 
 use clap::Parser;

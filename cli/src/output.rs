@@ -8,11 +8,15 @@ use std::{
     io::{ErrorKind, IsTerminal, Write},
 };
 
-/// Writes a line to standard output. A reader that has gone (`waybill models | head -1`) is a
-/// good end.
+/// Writes a line to standard output.
 pub fn line(text: impl Display) {
+    bytes(format!("{text}\n").as_bytes());
+}
+
+/// Writes to standard output. A reader that has gone (`waybill models | head -1`) is a good end.
+pub fn bytes(bytes: &[u8]) {
     let mut out = std::io::stdout().lock();
-    if let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush()) {
+    if let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
         if error.kind() == ErrorKind::BrokenPipe {
             std::process::exit(0);
         }

@@ -40,15 +40,18 @@ pub async fn conclude(
     json: bool,
 ) -> Result<(), Failure> {
     let Some(rollout_id) = promotion.rollout_id.clone() else {
-        return recorded(&promotion, json, "Recorded. No environment follows this stage.");
+        recorded(&promotion, json, "Recorded. No environment follows this stage.");
+        return Ok(());
     };
     if wait.no_wait {
         let hint = format!("Recorded. Follow the rollout: {}", follow_command(&promotion));
-        return recorded(&promotion, json, &hint);
+        recorded(&promotion, json, &hint);
+        return Ok(());
     }
     if client.info().await?.deployer == "off" {
         let hint = "Recorded, but this server runs no deployer: the rollout waits until one connects.";
-        return recorded(&promotion, json, hint);
+        recorded(&promotion, json, hint);
+        return Ok(());
     }
     let rollout = watch(client, &promotion, &rollout_id, wait, json).await?;
     let deployment = client.get_deployment(promotion.to.as_str(), &promotion.name).await?;
@@ -73,13 +76,12 @@ pub async fn conclude(
     }
 }
 
-fn recorded(promotion: &Promotion, json: bool, hint: &str) -> Result<(), Failure> {
+fn recorded(promotion: &Promotion, json: bool, hint: &str) {
     if json {
         output::json(&json!({ "promotion": promotion }));
     } else {
         output::line(hint);
     }
-    Ok(())
 }
 
 fn follow_command(promotion: &Promotion) -> String {
@@ -179,9 +181,9 @@ fn failure(promotion: &Promotion, rollout: &Rollout, deployment: &Deployment) ->
         text.push_str("\n  ");
         text.push_str(&output::plain(line));
     }
-    text.push_str(&match &deployment.serving {
-        Some(serving) => format!("\nVersion {} goes on serving.", serving.version),
-        None => format!("\nNothing serves in {} now.", promotion.to),
-    });
-    Failure::Failed(text)
+    let serving = match &deployment.serving {
+        Some(serving) => format!("Version {} goes on serving.", serving.version),
+        None => format!("Nothing serves in {} now.", promotion.to),
+    };
+    Failure::Failed(format!("{text}\n{serving}"))
 }

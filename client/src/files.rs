@@ -110,17 +110,31 @@ fn relative(dir: &Path, location: &Path) -> Result<String, FilesError> {
     Ok(segments.ok_or_else(not_text)?.join("/"))
 }
 
+/// Hashes content that arrives in pieces.
+#[derive(Clone, Default)]
+pub struct Hasher(Sha256);
+
+impl Hasher {
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub fn finish(self) -> Digest {
+        Digest::from_bytes(self.0.finalize().into())
+    }
+}
+
 /// Digest and size in bytes of a file, read once from its begin to its end. Blocks.
 pub(crate) fn hash_file(location: &Path, progress: &dyn Progress) -> Result<(Digest, u64), FilesError> {
     let io = |source| FilesError::Io { action: "read", path: location.to_owned(), source };
     let mut file = std::fs::File::open(location).map_err(io)?;
-    let mut hasher = Sha256::new();
+    let mut hasher = Hasher::default();
     let mut buffer = vec![0; CHUNK_BYTES];
     let mut size_bytes = 0;
     loop {
         let count = file.read(&mut buffer).map_err(io)?;
         if count == 0 {
-            return Ok((Digest::from_bytes(hasher.finalize().into()), size_bytes));
+            return Ok((hasher.finish(), size_bytes));
         }
         hasher.update(&buffer[..count]);
         size_bytes += count as u64;

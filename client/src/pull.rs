@@ -5,11 +5,10 @@ use crate::{
     client::Client,
     download::ByteRange,
     error::ClientError,
-    files::{FilesError, hash_file, walk},
+    files::{FilesError, Hasher, hash_file, walk},
     progress::{Progress, Silent, Step},
 };
 use futures::{StreamExt, TryStreamExt};
-use sha2::{Digest as _, Sha256};
 use std::{
     collections::HashSet,
     path::{Path, PathBuf},
@@ -181,7 +180,7 @@ impl Pull {
     async fn receive(&self, file: &ModelFile, part: &Path) -> Result<Digest, PullError> {
         let target = tokio::fs::File::create(part).await.map_err(FilesError::io("create", part))?;
         let mut target = tokio::io::BufWriter::with_capacity(WRITE_BUFFER_BYTES, target);
-        let mut hasher = Sha256::new();
+        let mut hasher = Hasher::default();
         let mut offset = 0;
         let mut failures = 0;
         while offset < file.size_bytes {
@@ -202,14 +201,14 @@ impl Pull {
             }
         }
         target.flush().await.map_err(FilesError::io("write", part))?;
-        Ok(Digest::from_bytes(hasher.finalize().into()))
+        Ok(hasher.finish())
     }
 
     async fn receive_from(
         &self,
         file: &ModelFile,
         offset: &mut u64,
-        hasher: &mut Sha256,
+        hasher: &mut Hasher,
         target: &mut tokio::io::BufWriter<tokio::fs::File>,
     ) -> Result<(), PullError> {
         let range = (*offset > 0).then_some(ByteRange { start: *offset, end: None });
@@ -218,7 +217,7 @@ impl Pull {
             *offset += chunk.len() as u64;
             if *offset > file.size_bytes {
                 hasher.update(&chunk);
-                let actual = Digest::from_bytes(hasher.clone().finalize().into());
+                let actual = hasher.clone().finish();
                 return Err(PullError::Digest { what: file.path.clone(), expected: file.digest, actual });
             }
             hasher.update(&chunk);

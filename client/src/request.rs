@@ -25,6 +25,9 @@ const ATTEMPTS: u32 = 4;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
+/// Which person a call is made for; recorded as claimed.
+const USER_HEADER: header::HeaderName = header::HeaderName::from_static("waybill-user");
+
 /// RFC 3986 unreserved characters stay.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -44,6 +47,9 @@ impl Call {
         let url = join(client.base(), segments);
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        if let Some(user) = client.user() {
+            headers.insert(USER_HEADER, user.clone());
+        }
         Self { client: client.clone(), method, url, headers, body: Bytes::new(), timeout: CALL_TIMEOUT }
     }
 
@@ -70,7 +76,7 @@ impl Call {
         self
     }
 
-    /// A write. Its key makes a second attempt safe: the registry carries it out once.
+    /// A write, with a key by which the registry knows a second attempt.
     pub fn json(mut self, value: &impl Serialize) -> Self {
         self.body = serde_json::to_vec(value).expect("wire types serialise").into();
         self.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -129,7 +135,7 @@ impl Call {
             let Err((error, retry_after)) = outcome else {
                 return outcome.map_err(|(error, _)| error);
             };
-            if attempt >= ATTEMPTS || !error.is_passing() {
+            if attempt >= ATTEMPTS || !may_repeat(&self.method, &error) {
                 return Err(error);
             }
             let pause = retry_after.unwrap_or(wait).min(LONGEST_WAIT);
@@ -151,6 +157,23 @@ impl Call {
 
     fn url_for_messages(&self) -> String {
         self.url.as_ref().map(shown).unwrap_or_default()
+    }
+}
+
+/// Whether another attempt can help and cannot harm.
+fn may_repeat(method: &Method, error: &ClientError) -> bool {
+    match error {
+        // Nothing was sent.
+        ClientError::Unreachable { .. } => true,
+        // A write may have been carried out; its idempotency key is for the caller's next call.
+        ClientError::Broken { .. } => *method != Method::POST,
+        // Whoever waited so long wants to hear of it.
+        ClientError::TimedOut { .. } => false,
+        _ => match error.status().map(|status| status.as_u16()) {
+            Some(429 | 503) => true,
+            Some(502 | 504) => *method != Method::POST,
+            _ => false,
+        },
     }
 }
 

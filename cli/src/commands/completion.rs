@@ -1,7 +1,6 @@
-use crate::{cli::Cli, failure::Failure};
+use crate::{cli::Cli, output};
 use clap::CommandFactory;
 use clap_complete::Shell;
-use std::io::Write;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,9 +15,8 @@ pub struct Args {
     shell: Shell,
 }
 
-pub fn run(args: &Args) -> Result<(), Failure> {
+pub fn run(args: &Args) {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "waybill", &mut script);
-    std::io::stdout().write_all(&script)?;
-    Ok(())
+    output::bytes(&script);
 }

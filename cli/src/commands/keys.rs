@@ -1,6 +1,5 @@
 use crate::{context::Context, failure::Failure, output};
 use clap::Subcommand;
-use std::io::Write;
 use waybill_client::api::{KeyList, PublicKeyInfo};
 
 const EXAMPLES: &str = "\
@@ -64,7 +63,7 @@ fn export(keys: &[PublicKeyInfo], role: &str, json: bool) -> Result<(), Failure>
     }
     for key in of_role {
         // PEM ends with its own line feed; tools compare these bytes.
-        std::io::stdout().write_all(key.public_key_pem.as_bytes())?;
+        output::bytes(key.public_key_pem.as_bytes());
     }
     Ok(())
 }

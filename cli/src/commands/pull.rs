@@ -3,9 +3,9 @@ use crate::{
     failure::Failure,
     output, progress,
 };
-use serde_json::json;
+use serde::Serialize;
 use std::path::PathBuf;
-use waybill_client::{Reference, pull::pull_version};
+use waybill_client::{Reference, api::ModelVersion, pull::pull_version};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,19 +25,28 @@ pub struct Args {
     dir: PathBuf,
 }
 
+/// The version's own fields, and what the pull did.
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    version: &'a ModelVersion,
+    received_bytes: u64,
+    /// Whether model.sig and provenance.sigstore.json were written.
+    signature: bool,
+    provenance: bool,
+}
+
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let client = context.client()?;
     let version = resolve(&client, &args.reference).await?;
     let pulled = pull_version(&client, &version, &args.dir, progress::transfer(context.json)).await?;
     if context.json {
-        output::json(&json!({
-            "version": version,
-            "files": pulled.files,
-            "size_bytes": pulled.size_bytes,
-            "received_bytes": pulled.received_bytes,
-            "signature": pulled.signature,
-            "provenance": pulled.provenance,
-        }));
+        output::json(&Report {
+            version: &version,
+            received_bytes: pulled.received_bytes,
+            signature: pulled.signature,
+            provenance: pulled.provenance,
+        });
         return Ok(());
     }
     output::line(format!(

@@ -1,7 +1,10 @@
 use crate::{context::Context, failure::Failure, output, progress};
-use serde_json::json;
+use serde::Serialize;
 use std::path::{Path, PathBuf};
-use waybill_client::push::{PushOptions, Pushed, push_directory};
+use waybill_client::{
+    api::ModelVersion,
+    push::{PushOptions, Pushed, push_directory},
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,6 +32,14 @@ pub struct Args {
     lockfile: Option<PathBuf>,
 }
 
+/// The version's own fields, and what the push had to send.
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    version: &'a ModelVersion,
+    sent_bytes: u64,
+}
+
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let options = PushOptions {
         description: args.description,
@@ -39,12 +50,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let progress = progress::transfer(context.json);
     let pushed = push_directory(&client, &args.name, &args.dir, options, progress).await?;
     if context.json {
-        output::json(&json!({
-            "version": pushed.version,
-            "files": pushed.files,
-            "size_bytes": pushed.size_bytes,
-            "sent_bytes": pushed.sent_bytes,
-        }));
+        output::json(&Report { version: &pushed.version, sent_bytes: pushed.sent_bytes });
     } else {
         print(&pushed);
     }

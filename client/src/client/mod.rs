@@ -13,17 +13,18 @@ use crate::{
     request::Call,
     transport::{Service, Transport},
 };
-use http::Method;
+use http::{HeaderValue, Method};
 use std::sync::Arc;
 use url::Url;
 
 /// Talks to one registry. Cheap to clone; clones share connections.
 ///
-/// Reads, and writes that carry an idempotency key, are tried up to four times when the server is
-/// away or busy; nothing else is.
+/// While the server is away or busy, a call is tried up to four times; a write only as long as it
+/// certainly was not carried out.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
+    user: Option<HeaderValue>,
 }
 
 struct Shared {
@@ -45,13 +46,25 @@ impl Client {
         }
         base.set_query(None);
         base.set_fragment(None);
-        Ok(Self { shared: Arc::new(Shared { base, transport: Transport::http()? }) })
+        Ok(Self { shared: Arc::new(Shared { base, transport: Transport::http()? }), user: None })
     }
 
     /// A registry in this process. Requests name the host `localhost`.
     pub fn in_memory(service: Service) -> Self {
         let base = Url::parse("http://localhost/").expect("a constant");
-        Self { shared: Arc::new(Shared { base, transport: Transport::InMemory(service) }) }
+        Self { shared: Arc::new(Shared { base, transport: Transport::InMemory(service) }), user: None }
+    }
+
+    /// The same client, its calls made for `user`: history and audit record the name as claimed.
+    /// A name that cannot stand in a header is left out.
+    #[must_use]
+    pub fn for_user(mut self, user: &str) -> Self {
+        self.user = HeaderValue::from_str(user).ok();
+        self
+    }
+
+    pub(crate) fn user(&self) -> Option<&HeaderValue> {
+        self.user.as_ref()
     }
 
     pub(crate) fn base(&self) -> &Url {

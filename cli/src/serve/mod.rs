@@ -1,0 +1,72 @@
+//! `waybill serve`: registry, deployer and gateway in one process.
+
+mod banner;
+mod http;
+mod lock;
+pub mod logging;
+mod settings;
+mod signals;
+
+pub use lock::DataDirLock;
+pub use settings::{ServeArgs, check_exposure};
+pub use signals::EndSignals;
+
+use crate::failure::Failure;
+use settings::{GatewayMode, Settings};
+use std::net::SocketAddr;
+use tokio::net::TcpListener;
+use waybill_deployer::gateway::{Gateway, GatewayConfig};
+use waybill_registry::{Config, Registry};
+
+/// Runs until a signal asks it to end.
+pub async fn run(args: ServeArgs) -> Result<(), Failure> {
+    let mut settings = Settings::load(args)?;
+    logging::init(settings.args.log.as_deref(), settings.args.log_format)?;
+    let end = EndSignals::listen()?;
+    let _lock = DataDirLock::take(&settings.data_dir)?;
+    let first_start = !settings.data_dir.join("keys").exists();
+    let listener = bind(settings.listen).await?;
+    settings.listen = listener.local_addr()?;
+    let gateway = start_gateway(&mut settings).await?;
+    let registry = Registry::open(registry_config(&settings)).await.map_err(Failure::failed)?;
+    banner::print(&settings, first_start);
+    http::serve(listener, registry.router(), end.first(), settings.drain).await;
+    if let Some(gateway) = gateway {
+        gateway.stop(settings.drain).await;
+    }
+    registry.close().await;
+    Ok(())
+}
+
+async fn bind(listen: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(listen).await.map_err(|error| {
+        Failure::Failed(format!("cannot listen on {listen}: {error}; name another address with --listen"))
+    })
+}
+
+/// The embedded gateway, where this process deploys; sets the address that it really has.
+async fn start_gateway(settings: &mut Settings) -> Result<Option<Gateway>, Failure> {
+    if !settings.deploys || settings.gateway != GatewayMode::Embedded {
+        return Ok(None);
+    }
+    let mut config = GatewayConfig::new(settings.gateway_listen, settings.routes_path());
+    config.allowed_hosts.clone_from(&settings.args.allowed_hosts);
+    let gateway = Gateway::start(config)
+        .await
+        .map_err(|error| Failure::Failed(format!("{error}; name another address with --gateway-listen")))?;
+    settings.gateway_listen = gateway.local_addr();
+    Ok(Some(gateway))
+}
+
+fn registry_config(settings: &Settings) -> Config {
+    Config {
+        data_dir: settings.data_dir.clone(),
+        database_url: settings.args.database_url.clone(),
+        artifacts_url: settings.args.artifacts_url.clone(),
+        default_artifact_root: settings.args.default_artifact_root.clone(),
+        listen: settings.listen,
+        allowed_hosts: settings.args.allowed_hosts.clone(),
+        deployer_mode: if settings.deploys { "embedded" } else { "off" }.to_owned(),
+        gateway_url: settings.gateway_url(),
+    }
+}

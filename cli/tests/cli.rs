@@ -1,0 +1,204 @@
+//! The binary as scripts see it: help, exit codes, what goes to which stream.
+
+use std::{
+    net::TcpListener,
+    path::Path,
+    process::{Command, Output},
+};
+
+fn waybill(arguments: &[&str]) -> Output {
+    command().args(arguments).output().unwrap()
+}
+
+fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_waybill"));
+    for (name, _) in std::env::vars() {
+        if name.starts_with("WAYBILL_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// An address where nobody listens.
+fn nobody() -> String {
+    format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap())
+}
+
+const COMMANDS: [&str; 17] = [
+    "serve",
+    "gateway",
+    "models",
+    "versions",
+    "push",
+    "pull",
+    "verify",
+    "promote",
+    "rollback",
+    "status",
+    "history",
+    "logs",
+    "keys",
+    "images",
+    "migrate",
+    "completion",
+    "--version",
+];
+
+#[test]
+fn help_lists_every_command_and_the_exit_codes() {
+    let help = waybill(&["--help"]);
+    assert!(help.status.success());
+    let text = stdout(&help);
+    for name in COMMANDS {
+        assert!(text.contains(name), "{name} is missing in:\n{text}");
+    }
+    for code in
+        ["0  done", "1  failed", "2  the command line", "3  verification", "4  not found", "5  the server"]
+    {
+        assert!(text.contains(code), "{code} is missing in:\n{text}");
+    }
+}
+
+#[test]
+fn every_command_shows_examples() {
+    for name in COMMANDS.iter().filter(|name| !name.starts_with('-')) {
+        let help = waybill(&[name, "--help"]);
+        assert!(help.status.success(), "{name}");
+        let text = stdout(&help);
+        assert!(text.contains("Examples:") && text.contains(&format!("waybill {name}")), "{name}:\n{text}");
+    }
+}
+
+#[test]
+fn a_wrong_line_ends_with_2_and_says_what_is_wrong() {
+    for (arguments, words) in [
+        (&["frobnicate"][..], "frobnicate"),
+        (&["promote", "iris", "--to", "staging"], "there is no \"@\""),
+        (&["promote", "iris@1", "--to", "shelf"], "stage \"shelf\" is none of none, test, staging"),
+        (&["promote", "iris@1"], "--to"),
+        (&["rollback", "iris", "--env", "production", "--to-version", "0"], "0 is not in 1.."),
+        (&["pull", "iris@sha256:12", "x"], "64 lower-case hex digits"),
+        (&["verify", "/nonexistent/folder"], "neither a folder nor a reference"),
+        (&["models", "--server", "localhost:5000"], "http://127.0.0.1:5000"),
+        (&["serve", "--listen", "5000"], "--listen"),
+        (&["serve", "--listen", "0.0.0.0:0"], "beyond loopback"),
+        (&["serve", "--deployer", "--no-deployer"], "--no-deployer"),
+        (&["gateway", "--listen", "0.0.0.0:0"], "beyond loopback"),
+        (&["completion", "tcsh"], "tcsh"),
+    ] {
+        let output = waybill(arguments);
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
+        assert!(text.contains(words), "{arguments:?}: {text}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_ends_with_5() {
+    let server = nobody();
+    for arguments in [
+        &["models"][..],
+        &["versions", "iris"],
+        &["status"],
+        &["history", "iris", "--env", "production"],
+        &["logs", "iris", "--env", "production"],
+        &["promote", "iris@1", "--to", "staging"],
+        &["rollback", "iris", "--env", "production"],
+        &["keys", "show"],
+        &["verify", "iris@1"],
+        &["pull", "iris@1", "x"],
+    ] {
+        let output = waybill(&[arguments, &["--server", &server]].concat());
+        assert_eq!(output.status.code(), Some(5), "{arguments:?}");
+        let text = stderr(&output);
+        assert!(text.contains(&server) && text.contains("waybill serve"), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn errors_are_json_for_scripts() {
+    let output = command().args(["models", "--json"]).env("WAYBILL_URL", nobody()).output().unwrap();
+    assert_eq!(output.status.code(), Some(5));
+    assert!(output.stdout.is_empty());
+    let error: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!(error["error"]["exit_code"], 5);
+    assert!(error["error"]["message"].as_str().unwrap().contains("cannot reach"));
+}
+
+#[test]
+fn a_folder_that_is_not_there_ends_with_4() {
+    let output = waybill(&["push", "/nonexistent/model", "iris", "--server", &nobody()]);
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+    assert!(stderr(&output).contains("/nonexistent/model"));
+}
+
+#[test]
+fn a_folder_without_a_signature_ends_with_3() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = waybill_proof::keys::FileKey::generate().unwrap();
+    let pem = dir.path().join("key.pub");
+    std::fs::write(&pem, key.public_key().pem()).unwrap();
+    let model = dir.path().join("model");
+    std::fs::create_dir(&model).unwrap();
+    std::fs::write(model.join("weights"), "1").unwrap();
+    let verify = |more: &[&str]| {
+        let arguments = ["verify", path(&model), "--key", path(&pem), "--server", "http://127.0.0.1:9"];
+        waybill(&[&arguments[..], more].concat())
+    };
+    let output = verify(&[]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(stdout(&output).contains("model.sig"), "{}", stdout(&output));
+    let report: serde_json::Value = serde_json::from_slice(&verify(&["--json"]).stdout).unwrap();
+    assert_eq!((&report["verified"], &report["trust"]), (&false.into(), &"pinned".into()));
+    std::fs::write(&pem, "not a key").unwrap();
+    assert_eq!(verify(&[]).status.code(), Some(2));
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn the_configuration_file_is_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("waybill.toml");
+    std::fs::write(&file, "listen = \"127.0.0.1:0\"\ndata-dir = \"x\"\n").unwrap();
+    let output = waybill(&["serve", "--config", path(&file)]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = stderr(&output);
+    assert!(
+        text.contains("`data-dir`") && text.contains("waybill.toml") && text.contains("line 2"),
+        "{text}"
+    );
+    let output = waybill(&["serve", "--config", "/nonexistent.toml"]);
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+}
+
+#[test]
+fn completions_are_printed_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = waybill(&["completion", shell]);
+        assert!(output.status.success(), "{shell}");
+        assert!(stdout(&output).contains("rollback"), "{shell}");
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_is_a_good_end() {
+    let line = format!(
+        "'{}' completion bash | head -c 1 >/dev/null; exit ${{PIPESTATUS[0]}}",
+        env!("CARGO_BIN_EXE_waybill")
+    );
+    let output = Command::new("bash").args(["-c", &line]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+}
