@@ -21,6 +21,8 @@ use std::sync::Arc;
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    #[error("cannot make the data directory {path}: {source}")]
+    DataDir { path: String, source: std::io::Error },
     #[error(transparent)]
     Database(#[from] db::OpenError),
     #[error(transparent)]
@@ -35,6 +37,8 @@ pub struct Registry {
 impl Registry {
     /// Opens database, artifacts and key; makes what is new.
     pub async fn open(config: Config) -> Result<Self, OpenError> {
+        std::fs::create_dir_all(&config.data_dir)
+            .map_err(|source| OpenError::DataDir { path: config.data_dir.display().to_string(), source })?;
         let db = Db::open(&config.database_url()).await?;
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
         let location = config.artifacts_location().map_err(artifacts::OpenError::from)?;
@@ -53,6 +57,11 @@ impl Registry {
             .merge(mlflow::routes::router())
             .with_state(self.app.clone());
         http::wrap(router, &self.app)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn app(&self) -> &App {
+        &self.app
     }
 
     /// Lets running writes end, then closes the database.

@@ -84,6 +84,10 @@ impl ContentStore {
         Ok(Self { backend, db, clock, ids })
     }
 
+    pub(super) fn backend(&self) -> &Backend {
+        &self.backend
+    }
+
     pub(super) fn db(&self) -> &Db {
         &self.db
     }

@@ -17,6 +17,7 @@ pub mod store;
 mod testing;
 #[cfg(test)]
 mod tests;
+pub mod transfer;
 pub mod tree;
 mod verify;
 

@@ -1,6 +1,6 @@
 //! Migrations: the same file names for both engines, under `migrations/`.
 
-use super::{OpenError, Pools};
+use super::{Db, DbError, OpenError, Pools};
 use sqlx::migrate::{MigrateError, Migrator};
 
 static SQLITE: Migrator = sqlx::migrate!("../migrations/sqlite");
@@ -18,6 +18,18 @@ pub async fn run(pools: &Pools, url: &str) -> Result<(), OpenError> {
         }
         source => OpenError::Migrate { url: url.into(), source },
     })
+}
+
+/// Number of the newest migration that this version has.
+pub fn newest() -> i64 {
+    SQLITE.iter().map(|m| m.version).max().unwrap_or_default()
+}
+
+/// Number of the newest migration that `db` has been through.
+pub async fn applied(db: &Db) -> Result<i64, DbError> {
+    let mut conn = db.read().await?;
+    let query = "SELECT MAX(version) FROM _sqlx_migrations WHERE success";
+    Ok(conn.query(query).scalar::<Option<i64>>().await?.flatten().unwrap_or_default())
 }
 
 fn is_damaged(error: &sqlx::Error) -> bool {

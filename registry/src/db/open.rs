@@ -1,6 +1,6 @@
 //! Opening a database: pools, pragmas, migrations, and errors that say what to do.
 
-use super::{Db, Pools, migrate, writer::SqliteWriter};
+use super::{Db, DbError, Pools, migrate, writer::SqliteWriter};
 use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -26,6 +26,12 @@ pub enum OpenError {
     Damaged { url: String, detail: String },
     #[error("cannot migrate the database {url}: {source}")]
     Migrate { url: String, source: sqlx::migrate::MigrateError },
+    #[error("cannot read the database {url}: {source}")]
+    Read { url: String, source: DbError },
+    #[error(
+        "the database {url} has schema {found}, this Waybill has {expected}; run `waybill migrate` first, or the version that wrote it"
+    )]
+    OtherSchema { url: String, found: i64, expected: i64 },
     #[error(
         "the database {url} was written by a newer Waybill (its migration {version} is unknown here); run that version"
     )]
@@ -36,24 +42,43 @@ impl Db {
     /// Opens `sqlite:PATH` or `postgres://…`, makes it when it is new, and brings its schema up
     /// to date.
     pub async fn open(url: &str) -> Result<Self, OpenError> {
-        let db = match url.split_once(':').map(|(scheme, _)| scheme) {
-            Some("sqlite") => open_sqlite(url).await?,
-            Some("postgres" | "postgresql") => open_postgres(url).await?,
-            _ => {
-                return Err(OpenError::Url { url: redact(url), detail: "unknown scheme".into() });
-            }
-        };
+        let db = connect(url, true).await?;
         migrate::run(&db.pools, &redact(url)).await?;
         Ok(db)
     }
+
+    /// Opens a database beside the server that owns it: makes and migrates nothing, and refuses
+    /// one whose schema is not this version's.
+    pub async fn attach(url: &str) -> Result<Self, OpenError> {
+        let db = connect(url, false).await?;
+        let read = |source| OpenError::Read { url: redact(url), source };
+        let (found, expected) = (migrate::applied(&db).await.map_err(read)?, db.schema_version());
+        if found != expected {
+            return Err(OpenError::OtherSchema { url: redact(url), found, expected });
+        }
+        Ok(db)
+    }
+
+    /// Number of the newest migration that this version has.
+    pub fn schema_version(&self) -> i64 {
+        migrate::newest()
+    }
 }
 
-async fn open_sqlite(url: &str) -> Result<Db, OpenError> {
+async fn connect(url: &str, create: bool) -> Result<Db, OpenError> {
+    match url.split_once(':').map(|(scheme, _)| scheme) {
+        Some("sqlite") => open_sqlite(url, create).await,
+        Some("postgres" | "postgresql") => open_postgres(url).await,
+        _ => Err(OpenError::Url { url: redact(url), detail: "unknown scheme".into() }),
+    }
+}
+
+async fn open_sqlite(url: &str, create: bool) -> Result<Db, OpenError> {
     let bad_url = |e: sqlx::Error| OpenError::Url { url: url.into(), detail: e.to_string() };
     let connect = |source| connect_error(url, source);
     let options = SqliteConnectOptions::from_str(url)
         .map_err(bad_url)?
-        .create_if_missing(true)
+        .create_if_missing(create)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)

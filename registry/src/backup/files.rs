@@ -1,0 +1,105 @@
+//! Files of a backup, written durably and hashed on the way.
+
+use super::BackupError;
+use sha2::{Digest as _, Sha256};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{BufReader, BufWriter, Read as _, Write},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+use waybill_proof::Digest;
+
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// Where the table `name` lies in a backup.
+pub fn table_path(dir: &Path, name: &str) -> PathBuf {
+    dir.join("tables").join(format!("{name}.jsonl"))
+}
+
+/// Where a blob lies in a backup.
+pub fn blob_path(dir: &Path, digest: &Digest) -> PathBuf {
+    let hex = digest.hex();
+    dir.join("blobs/sha256").join(&hex[..2]).join(hex)
+}
+
+/// Where the key `name` lies, in a backup and in a data directory.
+pub fn key_path(dir: &Path, name: &str) -> PathBuf {
+    dir.join("keys").join(name)
+}
+
+/// A new file that knows the digest of what was written to it.
+pub struct HashedFile {
+    path: PathBuf,
+    file: BufWriter<File>,
+    hasher: Sha256,
+}
+
+impl HashedFile {
+    /// Fails when the file exists.
+    pub fn create(path: &Path) -> Result<Self, BackupError> {
+        make_parent(path)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(BackupError::io("create", path))?;
+        let file = BufWriter::with_capacity(CHUNK_BYTES, file);
+        Ok(Self { path: path.to_owned(), file, hasher: Sha256::new() })
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), BackupError> {
+        self.hasher.update(bytes);
+        self.file.write_all(bytes).map_err(BackupError::io("write", &self.path))
+    }
+
+    /// Makes it durable.
+    pub fn finish(mut self) -> Result<Digest, BackupError> {
+        let done = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
+        done.map_err(BackupError::io("write", &self.path))?;
+        Ok(Digest::from_bytes(self.hasher.finalize().into()))
+    }
+}
+
+/// Writes a small file that only its owner may read, durably. Fails when it exists.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<Digest, BackupError> {
+    let mut file = HashedFile::create(path)?;
+    file.write(bytes)?;
+    let digest = file.finish()?;
+    sync_dir(path.parent().unwrap_or(path))?;
+    Ok(digest)
+}
+
+/// Fails with [`BackupError::Damaged`] when the file has another digest.
+pub fn check(path: &Path, expected: &Digest) -> Result<(), BackupError> {
+    let file = File::open(path).map_err(BackupError::io("open", path))?;
+    let mut reader = BufReader::with_capacity(CHUNK_BYTES, file);
+    let mut hasher = Sha256::new();
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        let n = reader.read(&mut chunk).map_err(BackupError::io("read", path))?;
+        if n == 0 {
+            break;
+        }
+        hasher.update(&chunk[..n]);
+    }
+    let found = Digest::from_bytes(hasher.finalize().into());
+    if found == *expected {
+        return Ok(());
+    }
+    Err(BackupError::Damaged {
+        path: path.to_owned(),
+        expected: expected.to_string(),
+        found: found.to_string(),
+    })
+}
+
+pub fn make_parent(path: &Path) -> Result<(), BackupError> {
+    let parent = path.parent().unwrap_or(path);
+    fs::create_dir_all(parent).map_err(BackupError::io("create", parent))
+}
+
+pub fn sync_dir(path: &Path) -> Result<(), BackupError> {
+    File::open(path).and_then(|dir| dir.sync_all()).map_err(BackupError::io("sync", path))
+}
