@@ -70,7 +70,7 @@ fn names_the_key_that_is_not_trusted() {
 fn refuses_every_other_form() {
     let (_, trusted, bundle) = signed();
     let signature = bundle["dsseEnvelope"]["signatures"][0].clone();
-    let changes: Vec<(&str, Value)> = vec![
+    let replacements: Vec<(&str, Value)> = vec![
         ("/mediaType", json!("application/vnd.dev.sigstore.bundle.v0.2+json")),
         ("/dsseEnvelope/payloadType", json!("application/json")),
         ("/dsseEnvelope/payload", json!(STANDARD.encode(b"{}"))),
@@ -85,7 +85,7 @@ fn refuses_every_other_form() {
         ("/verificationMaterial", json!({ "certificate": {}, "tlogEntries": [] })),
         ("/verificationMaterial/publicKey/hint", json!("00")),
     ];
-    for (pointer, value) in changes {
+    for (pointer, value) in replacements {
         let mut changed = bundle.clone();
         *changed.pointer_mut(pointer).unwrap() = value.clone();
         assert!(open_json(&changed, &trusted).is_err(), "{pointer} {value}");
