@@ -1,0 +1,77 @@
+"""The figures as a table for people."""
+
+import datetime
+import os
+import platform
+import re
+from pathlib import Path
+
+BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+
+# Row, figure, format, and whether more is better.
+ROWS = [
+    ("start to `/health`, existing data", "start_s", "{:.3f} s", False),
+    ("memory idle", "memory_idle_mib", "{:.0f} MiB", False),
+    ("memory after the load", "memory_after_mib", "{:.0f} MiB", False),
+    ("get run, p50", "get_run_p50_ms", "{:.2f} ms", False),
+    ("log-metric, p50", "log_metric_p50_ms", "{:.2f} ms", False),
+    ("log-metric, 8 clients", "log_metric_8_clients_per_s", "{:,.0f} /s", True),
+    ("log-batch of 1,000, p50", "log_batch_1000_p50_ms", "{:.1f} ms", False),
+    ("create run + log-batch, 8 clients", "create_run_and_batch_8_clients_per_s", "{:,.0f} runs/s", True),
+    ("filtered, ordered search in 2,000 runs, p50", "search_2000_p50_ms", "{:.1f} ms", False),
+    ("page of 1,000 runs, p50", "page_1000_p50_ms", "{:.0f} ms", False),
+    ("artifact PUT, one stream, 768 MiB", "artifact_put_mib_per_s", "{:,.0f} MiB/s", True),
+    ("artifact GET, one stream, 768 MiB", "artifact_get_mib_per_s", "{:,.0f} MiB/s", True),
+    ("push of 768 MiB, known content", "push_again_s", "{:.2f} s", False),
+    ("… bytes sent", "push_again_uploaded_bytes", "{:,.0f}", False),
+    ("peak memory, 4 GiB file in and out", "large_4gib_peak_mib", "{:.0f} MiB", False),
+]
+TITLES = {"mlflow": "MLflow 3.17.2, 4 workers, SQLite", "sqlite": "Waybill, SQLite", "postgres": "Waybill, PostgreSQL"}
+
+
+def machine():
+    cpu = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    memory = int(re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())[1]) // (1 << 20)
+    return {
+        "date": datetime.date.today().isoformat(),
+        "machine": f"{os.cpu_count()} cores ({cpu[1] if cpu else platform.machine()}), {memory} GiB",
+        "system": f"Linux {platform.release()}",
+    }
+
+
+def cell(figures, figure, form, base, more_is_better):
+    if figure not in figures:
+        return "–"
+    value = figures[figure]
+    text = form.format(value)
+    if base and figure in base and value:
+        ratio = value / base[figure] if more_is_better else base[figure] / value
+        text += f" ({ratio:.1f}×)"
+    return text
+
+
+def table(document):
+    results = document["figures"]
+    base = results.get("mlflow")
+    lines = ["| | " + " | ".join(TITLES[name] for name in results) + " |", "|---" * (len(results) + 1) + "|"]
+    for title, figure, form, more_is_better in ROWS:
+        cells = [
+            cell(figures, figure, form, None if name == "mlflow" else base, more_is_better)
+            for name, figures in results.items()
+        ]
+        if any(text != "–" for text in cells):
+            lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    lines.append("")
+    lines.append(
+        f"Measured {document['date']} on {document['machine']}, load and server on the same machine, by `scripts/bench`. "
+        "In brackets: how many times better than MLflow. Memory is proportional set size. Every Waybill commit is "
+        "durable (fsync) and every artifact byte is hashed; MLflow does neither."
+    )
+    return "\n".join(lines)
+
+
+def into_readme(path, text):
+    content = path.read_text()
+    before, rest = content.split(BEGIN, 1)
+    after = rest.split(END, 1)[1]
+    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
