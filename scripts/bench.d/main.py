@@ -128,7 +128,7 @@ def measure_push(server, figures, folder):
         start = time.perf_counter()
         answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         figures[name] = time.perf_counter() - start
-    figures["push_again_uploaded_bytes"] = json.loads(answer)["uploaded_bytes"]
+    figures["push_again_sent_bytes"] = json.loads(answer)["sent_bytes"]
 
 
 def measure_large(server, figures, file):

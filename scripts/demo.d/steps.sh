@@ -97,16 +97,16 @@ step_4() {
   run waybill promote iris@1 --to production --reason "accepted in staging"
   figure "promote to serving, production after staging" "$(seconds_since "$started")"
   same_prediction "$GATEWAY/production/iris/invocations" "$WORK/v1"
-  reused_everything production 1
+  reused_everything production
   hardened production
 }
 
 seconds_since() { awk -v ms="$(($(now_ms) - $1))" 'BEGIN { printf "%.1f s", ms / 1000 }'; }
 
-# Lockfile and image of the newest rollout were there already: nothing resolved, nothing built.
+# reused_everything ENVIRONMENT  lockfile and image of the newest rollout were there already: nothing resolved, nothing built.
 reused_everything() {
-  waybill logs iris --env "$1" >"$WORK/logs" 2>&1
-  if grep -qiE '^\S*\s*(resolve|build)\b' "$WORK/logs"; then fail "$1 resolved or built again"; fi
+  waybill logs iris --env "$1" --json >"$WORK/logs"
+  if grep -E '"stream": ?"(resolve|build)"' "$WORK/logs"; then fail "$1 resolved or built again"; fi
   note "✓ $1 reused the lockfile and the image of staging: no resolution, no build"
 }
 
@@ -133,7 +133,7 @@ step_5() {
   figure "promote to serving, warm environment" "$(seconds_since "$started")"
   sleep 2
   load_stop "switch to version 2" v2
-  reused_everything production 2
+  reused_everything production
   same_prediction "$GATEWAY/production/iris/invocations" "$WORK/v2"
   wait_for 60 one_container production || fail "the old container did not go"
   note "✓ the old container drained and went"

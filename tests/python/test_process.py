@@ -161,7 +161,7 @@ def test_kill_during_uploads_and_registrations(make_server, tmp_path):
             (tmp_path / "model/g.bin").write_bytes(os.urandom(100_000))
             result = server.cli("push", tmp_path / "model", "killed", "--json", check=False)
             if result.returncode == 0:
-                answered_versions.append(json.loads(result.stdout)["uid"])
+                answered_versions.append(json.loads(result.stdout)["version"]["uid"])
 
     threads = [threading.Thread(target=upload, args=(worker,)) for worker in range(3)]
     threads.append(threading.Thread(target=register))

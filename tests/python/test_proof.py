@@ -161,8 +161,9 @@ def test_the_same_files_have_the_same_digest_everywhere(pulled, make_server):
 def test_pushing_again_uploads_nothing(pulled):
     first = json.loads(pulled.cli("push", pulled.pulled.parent / "model", "twice", "--json").stdout)
     again = json.loads(pulled.cli("push", pulled.pulled.parent / "model", "twice", "--json").stdout)
-    assert again["version"] == first["version"] + 1
-    files = [{"path": "f", "digest": digest, "size_bytes": size} for digest, size in layers(pulled, first["uid"])]
+    assert again["version"]["version"] == first["version"]["version"] + 1
+    assert again["sent_bytes"] == 0 and again["size_bytes"] == first["size_bytes"] > 5_000_000
+    files = [{"path": "f", "digest": d, "size_bytes": size} for d, size in layers(pulled, first["version"]["uid"])]
     assert pulled.api("POST", "uploads", json={"files": files[:1]}).json()["missing"] == []
 
 

@@ -1,0 +1,144 @@
+"""The command line against a real server: tables for people, JSON for scripts, exit codes, backup."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def stocked(any_server, tmp_path_factory):
+    model = tmp_path_factory.mktemp("commands") / "model"
+    (model / "deep/er").mkdir(parents=True)
+    (model / "config.json").write_text("{}")
+    (model / "deep/er/weights.bin").write_bytes(os.urandom(6_000_000))
+    (model / "empty").write_bytes(b"")
+    any_server.model = model
+    any_server.cli("push", model, "net", "--description", "the first one")
+    return any_server
+
+
+def test_tables(stocked):
+    assert "net" in stocked.cli("models").stdout
+    versions = stocked.cli("versions", "net").stdout
+    assert "the first one" in versions or "1" in versions
+
+
+def test_json(stocked):
+    models = json.loads(stocked.cli("models", "--json").stdout)
+    assert "net" in json.dumps(models)
+    versions = json.loads(stocked.cli("versions", "net", "--json").stdout)
+    assert '"custody": "frozen"' in json.dumps(versions)
+
+
+@pytest.mark.parametrize(
+    "reference", ["net@1", "net@sha256:DIGEST", "net@stage:staging", "net@staging", "net@alias:best", "net@best"]
+)
+def test_references(stocked, tmp_path, reference):
+    stocked.mlflow("POST", "registered-models/alias", {"name": "net", "alias": "best", "version": "1"})
+    stocked.cli("promote", "net@1", "--to", "staging", "--no-wait")
+    digest = stocked.api("GET", "models/net/versions/1").json()["content"]["manifest_digest"]
+    stocked.cli("pull", reference.replace("sha256:DIGEST", digest), tmp_path / "out")
+    for path in stocked.model.rglob("*"):
+        if path.is_file():
+            assert (tmp_path / "out" / path.relative_to(stocked.model)).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["verify", "nobody@1"], 4),
+        (["verify", "net@99"], 4),
+        (["pull", "net", "OUT"], 2),
+        (["promote", "net@1"], 2),
+        (["promote", "net@1", "--to", "shelf"], 2),
+        (["history", "net"], 2),
+        (["logs", "nobody", "--env", "production"], 4),
+        (["push", "/nonexistent", "x"], 1),
+        (["rollback", "net", "--env", "production"], None),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_exit_codes(stocked, tmp_path, arguments, status):
+    arguments = [str(tmp_path / "out") if word == "OUT" else word for word in arguments]
+    result = stocked.cli(*arguments, check=False)
+    assert result.returncode == status or (status is None and result.returncode not in (0, 101)), result.stderr
+    assert result.stderr.strip() and "panicked" not in result.stderr
+
+
+def test_errors_as_json(stocked):
+    result = stocked.cli("verify", "nobody@1", "--json", check=False)
+    problem = json.loads(result.stderr)
+    assert "nobody" in json.dumps(problem)
+
+
+def test_pull_into_a_folder_with_other_things(stocked, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    stocked.cli("pull", "net@1", tmp_path, check=False)
+    assert (tmp_path / "mine.txt").read_text() == "mine", "a pull never deletes what it did not write"
+
+
+def test_an_interrupted_pull_goes_on(stocked, tmp_path):
+    out = tmp_path / "out"
+    stocked.cli("pull", "net@1", out)
+    (out / "config.json").unlink()
+    stocked.cli("pull", "net@1", out)
+    assert (out / "config.json").read_text() == "{}"
+
+
+def test_history_and_audit_name_who_and_why(stocked):
+    stocked.cli("promote", "net@1", "--to", "test", "--no-wait", "--reason", "because of the test")
+    history = stocked.api("GET", "models/net/history", params={"environment": "test"}).json()
+    promotion = history["promotions"][0]
+    assert promotion["reason"] == "because of the test" and promotion["actor"]
+    events = stocked.api("GET", "audit", params={"subject": "net@1"}).json()["events"]
+    actions = [event["action"] for event in events]
+    assert any("regist" in action or "create" in action for action in actions), actions
+    assert any(event.get("reason") == "because of the test" for event in events), events
+    assert all(event["actor"] for event in events)
+
+
+def test_backup_comes_back_elsewhere(stocked, make_server, tmp_path):
+    """Everything: files, signatures, stages, history, the signing key."""
+    if stocked.backend != "sqlite-file":
+        pytest.skip("skipped: restored below into SQLite and a folder; the other stores bring their own backups")
+    stocked.cli("backup", tmp_path / "backup.tar", "--data-dir", stocked.data_dir)
+    elsewhere = make_server(name="elsewhere")
+    stocked.cli("restore", tmp_path / "backup.tar", "--data-dir", elsewhere.data_dir)
+    elsewhere.start()
+    elsewhere.cli("verify", "net@1")
+    here, there = (server.api("GET", "models/net/versions/1").json() for server in (stocked, elsewhere))
+    assert here == there
+    assert stocked.cli("keys", "export").stdout == elsewhere.cli("keys", "export").stdout
+    elsewhere.cli("pull", "net@1", tmp_path / "pulled")
+    assert (tmp_path / "pulled/deep/er/weights.bin").read_bytes() == (stocked.model / "deep/er/weights.bin").read_bytes()
+    elsewhere.cli("push", tmp_path / "pulled/deep", "net")
+    assert elsewhere.api("GET", "models/net/versions/2").status_code == 200
+
+
+def test_a_damaged_backup_is_refused(stocked, tmp_path):
+    if stocked.backend != "sqlite-file":
+        pytest.skip("skipped: once is enough, the archive is the same")
+    backup = tmp_path / "backup.tar"
+    stocked.cli("backup", backup, "--data-dir", stocked.data_dir)
+    content = bytearray(backup.read_bytes())
+    weights = (stocked.model / "deep/er/weights.bin").read_bytes()
+    content[content.index(weights[:64]) + 1000] ^= 1
+    for name, damaged in (("flipped", bytes(content)), ("cut", backup.read_bytes()[: len(content) // 2])):
+        (tmp_path / name).write_bytes(damaged)
+        result = stocked.cli("restore", tmp_path / name, "--data-dir", tmp_path / f"into-{name}", check=False)
+        assert result.returncode != 0, name
+        assert not (tmp_path / f"into-{name}" / "waybill.db").exists(), "nothing half-restored"
+
+
+def test_restore_never_overwrites(stocked, tmp_path):
+    if stocked.backend != "sqlite-file":
+        pytest.skip("skipped: once is enough")
+    stocked.cli("backup", tmp_path / "backup.tar", "--data-dir", stocked.data_dir)
+    target = tmp_path / "target"
+    shutil.copytree(stocked.data_dir / "keys", target / "keys")
+    (target / "waybill.db").write_bytes(b"mine")
+    result = stocked.cli("restore", tmp_path / "backup.tar", "--data-dir", target, check=False)
+    assert result.returncode != 0 and str(target) in result.stderr
+    assert (target / "waybill.db").read_bytes() == b"mine"
