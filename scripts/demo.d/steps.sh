@@ -42,12 +42,12 @@ flag_value() {
 }
 
 base_image() {
-  local flags=() started
+  local command=(waybill images base) started=$SECONDS
   # Behind a proxy with its own certificate authority, containers need its bundle to reach an index.
-  [ -z "${SSL_CERT_FILE:-}" ] || flags+=(--ca-bundle "$SSL_CERT_FILE")
-  started=$SECONDS
-  run waybill images base "${flags[@]}"
-  figure "base image" "$((SECONDS - started)) s (again: at once)"
+  [ -z "${SSL_CERT_FILE:-}" ] || command+=(--ca-bundle "$SSL_CERT_FILE")
+  # Where no image registry is reachable the base is made by debootstrap, which needs root.
+  run "${command[@]}" || run as_root env PATH="$PATH" "${command[@]}" || fail "no base image"
+  figure "base image" "$((SECONDS - started)) s"
 }
 
 step_2() {
@@ -110,9 +110,15 @@ reused_everything() {
   note "✓ $1 reused the lockfile and the image of staging: no resolution, no build"
 }
 
+# Our containers that serve iris in an environment.
+containers() {
+  docker ps -q --filter label=io.waybill.instance="$(cat "$DATA/deployer/instance")" \
+    --filter label=io.waybill.environment="$1" --filter label=io.waybill.model=iris
+}
+
 hardened() {
   local container
-  container=$(docker ps -q --filter label=waybill.environment="$1" --filter label=waybill.model=iris)
+  container=$(containers "$1")
   [ -n "$container" ] || fail "no container for iris in $1"
   run docker inspect --format '{{.Config.User}} read-only={{.HostConfig.ReadonlyRootfs}} dropped={{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}} memory={{.HostConfig.Memory}} pids={{.HostConfig.PidsLimit}}' "$container"
   expect "root file system read-only" "$(docker inspect --format '{{.HostConfig.ReadonlyRootfs}}' "$container")" true
@@ -139,9 +145,7 @@ step_5() {
   note "✓ the old container drained and went"
 }
 
-one_container() {
-  [ "$(docker ps -q --filter label=waybill.environment="$1" --filter label=waybill.model=iris | wc -l)" = 1 ]
-}
+one_container() { [ "$(containers "$1" | wc -l)" = 1 ]; }
 
 # load_start FOLDER…  the folders whose predictions count as answers.
 load_start() {
@@ -224,8 +228,8 @@ step_8() {
 
 # Containers outlive the server by design; the demo's own go with it.
 remove_containers() {
-  local containers
-  docker_answers || return 0
-  containers=$(docker ps -aq --filter label=waybill.managed=true)
-  [ -z "$containers" ] || docker rm -f $containers >/dev/null
+  local ids
+  [ -s "$DATA/deployer/instance" ] && docker_answers || return 0
+  mapfile -t ids < <(docker ps -aq --filter label=io.waybill.instance="$(cat "$DATA/deployer/instance")")
+  [ ${#ids[@]} = 0 ] || docker rm -f "${ids[@]}" >/dev/null
 }

@@ -28,7 +28,7 @@ def binary():
 
 
 @pytest.fixture(scope="session")
-def docker():
+def docker_engine():
     if os.environ.get("WAYBILL_TEST_DOCKER", "1") == "0":
         pytest.skip("skipped: --fast leaves out Docker")
     if subprocess.run(["docker", "info"], capture_output=True).returncode != 0:

@@ -1,0 +1,133 @@
+"""Models that are cheap to serve, and ways to watch them: for the tests that use Docker."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mlflow
+import requests
+
+DEMO = Path(__file__).parents[2] / "scripts/demo.d"
+CODE = '''
+import mlflow
+from mlflow.pyfunc import PythonModel
+
+class Answer(PythonModel):
+    def load_context(self, context):
+        self.answer = context.model_config["answer"]
+        {startup}
+
+    def predict(self, context, model_input, params=None):
+        return [[self.answer]] * len(model_input)
+
+mlflow.models.set_model(Answer())
+'''
+QUESTION = {"dataframe_split": {"columns": ["x"], "data": [[1.0]]}}
+
+
+def register(server, folder, name, answer, startup="pass", requirements=("mlflow==3.17.2",)):
+    """Registers a model from code that always gives `answer`; returns its version."""
+    mlflow.set_tracking_uri(server.url)
+    mlflow.set_experiment("deploy")
+    script = folder / f"{name.encode().hex()[:40]}-{answer}.py"
+    script.write_text(CODE.replace("{startup}", startup))
+    with mlflow.start_run():
+        logged = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(script),
+            model_config={"answer": answer},
+            registered_model_name=name,
+            pip_requirements=list(requirements),
+        )
+    return int(logged.registered_model_version)
+
+
+def ask(server, name, environment="production", **options):
+    return requests.post(f"{server.gateway}/{environment}/{name}/invocations", json=QUESTION, timeout=30, **options)
+
+
+def answer_of(server, name, environment="production"):
+    response = ask(server, name, environment)
+    assert response.status_code == 200, f"{response.status_code} {response.text}"
+    return response.json()["predictions"][0][0]
+
+
+def promote(server, reference, stage="production", ok=True, timeout=900):
+    result = server.cli("promote", reference, "--to", stage, check=ok, timeout=timeout)
+    assert ok or result.returncode != 0, result.stdout
+    return result.stdout + result.stderr
+
+
+def deployment(server, name, environment="production"):
+    return server.api("GET", f"environments/{environment}/deployments/{name}").json()
+
+
+def until(condition, seconds=120, what="the condition"):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if value := condition():
+                return value
+        except (requests.RequestException, KeyError, AssertionError):
+            pass
+        time.sleep(0.2)
+    raise AssertionError(f"{what} did not come true within {seconds} s")
+
+
+def docker(*arguments, check=True):
+    result = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=120)
+    assert not check or result.returncode == 0, f"docker {arguments}: {result.stderr}"
+    return result.stdout.strip()
+
+
+def instance(server):
+    return (server.data_dir / "deployer/instance").read_text().strip()
+
+
+def containers(server, name=None, everything=False):
+    filters = [f"label=io.waybill.instance={instance(server)}"]
+    if name:
+        filters.append(f"label=io.waybill.model={name}")
+    flags = [word for text in filters for word in ("--filter", text)]
+    return docker("ps", "-q", "--no-trunc", *(["-a"] if everything else []), *flags).split()
+
+
+def remove_containers(server):
+    if (server.data_dir / "deployer/instance").exists():
+        ids = containers(server, everything=True)
+        if ids:
+            docker("rm", "-f", *ids)
+
+
+class Load:
+    """The demo's load generator, around a block of code."""
+
+    def __init__(self, server, folder, name, answers):
+        self.out = folder / f"load-{time.monotonic_ns()}.json"
+        self.input = folder / "question.json"
+        self.input.write_text(json.dumps(QUESTION))
+        known = []
+        for answer in answers:
+            place = folder / f"answer-{answer}"
+            place.mkdir(exist_ok=True)
+            (place / "prediction.json").write_text(json.dumps({"predictions": [[answer]]}))
+            known.append(str(place))
+        url = f"{server.gateway}/production/{name}/invocations"
+        self.command = [sys.executable, str(DEMO / "load.py"), url, str(self.input), str(self.out), "--known", *known]
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.command)
+        time.sleep(1)
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(timeout=60) == 0
+        self.result = json.loads(self.out.read_text())
+
+    def assert_clean(self):
+        assert self.result["failed"] == 0, self.result
+        assert self.result["requests"] > 20, self.result
