@@ -12,13 +12,15 @@ mod keys;
 mod location;
 mod path;
 mod read;
+pub mod routes;
 pub mod store;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 pub mod transfer;
 pub mod tree;
+pub mod uploads;
 mod verify;
 
 pub use content::{BlobInfo, ContentStore, OpenError};

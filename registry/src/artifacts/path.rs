@@ -56,12 +56,12 @@ impl ArtifactPath {
             return Ok(Self::root());
         }
         check_length("bytes", text.len(), PATH_MAX_BYTES)?;
-        if text.chars().any(|c| c.is_control() || c == '\\' || c == '#') || has_scheme_or_drive(text) {
+        if text.chars().any(|c| c.is_control() || c == '\\' || c == '#') || has_scheme(text) {
             return Err(ArtifactError::UnsafePath);
         }
         let mut count = 0;
         for segment in text.split('/') {
-            if matches!(segment, "" | "." | "..") {
+            if matches!(segment, "" | "." | "..") || is_drive(segment) {
                 return Err(ArtifactError::UnsafePath);
             }
             check_length("bytes in one name", segment.len(), SEGMENT_MAX_BYTES)?;
@@ -123,13 +123,18 @@ fn check_length(what: &'static str, actual: usize, max: usize) -> Result<(), Art
     if actual > max { Err(ArtifactError::PathTooLong { what, actual, max }) } else { Ok(()) }
 }
 
-/// Whether the path begins like `C:` or `file:/`.
-fn has_scheme_or_drive(text: &str) -> bool {
+/// Whether the path begins like `file:/`.
+fn has_scheme(text: &str) -> bool {
     let first = text.split('/').next().unwrap_or_default();
     first.strip_suffix(':').is_some_and(|scheme| {
         scheme.starts_with(|c: char| c.is_ascii_alphabetic())
             && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+.-".contains(c))
     })
+}
+
+/// `C:`: joined to a folder on Windows it would leave that folder, wherever it stands.
+fn is_drive(segment: &str) -> bool {
+    matches!(segment.as_bytes(), [letter, b':'] if letter.is_ascii_alphabetic())
 }
 
 impl fmt::Display for ArtifactPath {
@@ -183,6 +188,7 @@ mod tests {
             "/",
             "C:\\x",
             "C:/x",
+            "a/C:/x",
             "file:/etc",
             "file:///etc",
             "http://h/p",

@@ -1,5 +1,7 @@
 //! MLflow's routes, one file per group of endpoints.
 
+mod artifacts;
+
 use super::{ErrorCode, MlflowError};
 use crate::app::App;
 use axum::{
@@ -12,6 +14,7 @@ use axum::{
 pub fn router() -> Router<App> {
     let not_offered = any(not_offered);
     Router::new()
+        .merge(artifacts::router())
         .merge(mount("/{*path}", not_offered.clone()))
         .merge(mount_v3("/{*path}", not_offered))
         .method_not_allowed_fallback(method_not_offered)

@@ -1,0 +1,131 @@
+//! The artifact proxy: `mlflow-artifacts:/` locations, through this server.
+
+use super::mount;
+use crate::{
+    access::Principal,
+    app::App,
+    artifacts::{
+        ArtifactError, ArtifactPath, Body, Expected,
+        routes::{download, drain},
+    },
+    mlflow::{ErrorCode, MlflowError},
+};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{HeaderMap, Uri, header},
+    response::Response,
+    routing::{any, get},
+};
+use serde::Serialize;
+
+const ARTIFACTS: &str = "/mlflow-artifacts/artifacts";
+
+pub fn router() -> Router<App> {
+    let file = get(download_artifact).put(upload_artifact).delete(delete_artifact);
+    Router::new()
+        .merge(mount(ARTIFACTS, get(list_artifacts)))
+        .merge(mount(&format!("{ARTIFACTS}/{{*path}}"), file))
+        .merge(mount("/mlflow-artifacts/mpu/{*path}", any(no_multipart)))
+        .merge(mount("/mlflow-artifacts/presigned/{*path}", any(no_presigned)))
+}
+
+/// The path as the client wrote it: a framework that decodes it once would hide what is refused.
+fn path_of(uri: &Uri) -> Result<ArtifactPath, ArtifactError> {
+    let (_, path) = uri.path().split_once(ARTIFACTS).ok_or(ArtifactError::UnsafePath)?;
+    ArtifactPath::parse_file(path.strip_prefix('/').unwrap_or(path))
+}
+
+async fn upload_artifact(
+    State(app): State<App>,
+    _: Principal,
+    uri: Uri,
+    headers: HeaderMap,
+    body: axum::body::Body,
+) -> Result<Json<Empty>, MlflowError> {
+    let mut body = Body::new(body.into_data_stream());
+    let size_bytes =
+        headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+    let put = async {
+        let path = path_of(&uri)?;
+        app.content.put_file(&path, &mut body, Expected { digest: None, size_bytes }).await
+    };
+    match put.await {
+        Ok(_) => Ok(Json(Empty {})),
+        Err(error) => {
+            drain(&mut body, &headers).await;
+            Err(error.into())
+        }
+    }
+}
+
+async fn download_artifact(
+    State(app): State<App>,
+    _: Principal,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, MlflowError> {
+    let path = path_of(&uri)?;
+    let blob = app.content.find_file(&path).await?;
+    Ok(download::respond::<MlflowError>(&app.content, blob, path.name(), &headers).await)
+}
+
+/// As MLflow: nothing there to delete is no error.
+async fn delete_artifact(State(app): State<App>, _: Principal, uri: Uri) -> Result<Json<Empty>, MlflowError> {
+    app.content.remove(&path_of(&uri)?).await?;
+    Ok(Json(Empty {}))
+}
+
+async fn list_artifacts(
+    State(app): State<App>,
+    _: Principal,
+    uri: Uri,
+) -> Result<Json<ListArtifacts>, MlflowError> {
+    let query = uri.query().unwrap_or_default();
+    let path = url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "path");
+    let path = path.map_or(Ok(ArtifactPath::root()), |(_, path)| ArtifactPath::parse(&path))?;
+    let entries = app.content.list(&path).await?;
+    let files = entries
+        .into_iter()
+        .map(|entry| FileInfo {
+            path: entry.name,
+            is_dir: entry.size_bytes.is_none(),
+            file_size: entry.size_bytes,
+        })
+        .collect();
+    Ok(Json(ListArtifacts { files }))
+}
+
+/// MLflow's client, told to try, sends the file in one piece when it reads these words.
+async fn no_multipart(_: Principal) -> MlflowError {
+    MlflowError::new(
+        ErrorCode::NotImplemented,
+        "Multipart upload is not supported for the current artifact repository",
+    )
+}
+
+/// MLflow's client, told to try, downloads through this server when it reads this status.
+async fn no_presigned(_: Principal) -> MlflowError {
+    MlflowError::new(
+        ErrorCode::NotImplemented,
+        "Presigned download is not supported for the current artifact repository",
+    )
+}
+
+#[derive(Serialize)]
+struct Empty {}
+
+#[derive(Serialize)]
+struct ListArtifacts {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    files: Vec<FileInfo>,
+}
+
+/// `path` is relative to the directory that was asked for.
+#[derive(Serialize)]
+struct FileInfo {
+    path: String,
+    is_dir: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file_size: Option<u64>,
+}
