@@ -14,7 +14,10 @@ pub mod db;
 pub mod error;
 pub mod http;
 pub mod ids;
+pub mod logged_models;
 pub mod mlflow;
+pub mod runs;
+pub mod search;
 mod service;
 
 pub use config::Config;

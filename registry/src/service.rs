@@ -8,7 +8,7 @@ use crate::{
     db::{self, Db},
     http::{self, Metrics},
     ids::RandomIds,
-    mlflow,
+    mlflow, runs,
 };
 use axum::{
     Router,
@@ -27,6 +27,8 @@ pub enum OpenError {
     Database(#[from] db::OpenError),
     #[error(transparent)]
     Content(#[from] artifacts::OpenError),
+    #[error("cannot prepare the database: {0}")]
+    Prepare(#[from] runs::RunsError),
 }
 
 /// A running registry.
@@ -44,6 +46,7 @@ impl Registry {
         let location = config.artifacts_location().map_err(artifacts::OpenError::from)?;
         let content = ContentStore::open(location, db.clone(), clock.clone(), ids.clone()).await?;
         let app = App::new(AppState { config, db, content, clock, ids, metrics: Metrics::default() });
+        runs::prepare(&app).await?;
         Ok(Self { app })
     }
 

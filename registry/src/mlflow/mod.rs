@@ -3,6 +3,7 @@
 mod error;
 pub mod extract;
 pub mod routes;
+mod wire;
 
 pub use error::{ErrorCode, MlflowError};
 pub use extract::MlflowJson;

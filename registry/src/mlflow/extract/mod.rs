@@ -82,11 +82,34 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), MlflowError> {
 /// The message in a JSON body. No body at all is an empty message.
 pub fn from_body<T: Message>(body: &[u8]) -> Result<T, MlflowError> {
     let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
+    refuse_nul(body)?;
     match serde_json::from_slice(body) {
         Ok(message) => Ok(message),
         Err(error) => from_unusual_body(body, &error),
     }
 }
+
+/// PostgreSQL keeps no NUL in text. JSON can only say it as an escape, which is rare enough that
+/// a body that might contain one is read once more.
+fn refuse_nul(body: &[u8]) -> Result<(), MlflowError> {
+    fn contains_nul(value: &Value) -> bool {
+        match value {
+            Value::String(text) => text.contains('\0'),
+            Value::Array(items) => items.iter().any(contains_nul),
+            Value::Object(object) => {
+                object.iter().any(|(key, value)| key.contains('\0') || contains_nul(value))
+            }
+            _ => false,
+        }
+    }
+    let suspicious = body.windows(6).any(|window| window == b"\\u0000");
+    if suspicious && serde_json::from_slice(body).is_ok_and(|value| contains_nul(&value)) {
+        return Err(MlflowError::invalid(NUL));
+    }
+    Ok(())
+}
+
+const NUL: &str = "The request contains the character U+0000, which no value may have.";
 
 /// Old clients send JSON encoded twice; everything else that ends here is an error to explain.
 fn from_unusual_body<T: Message>(body: &[u8], error: &serde_json::Error) -> Result<T, MlflowError> {
@@ -113,7 +136,10 @@ pub fn from_query<T: Message>(query: &str) -> Result<T, MlflowError> {
         let Some(field) = T::FIELDS.iter().find(|field| field.name == key) else {
             continue;
         };
-        if field.kind == Kind::List {
+        if text.contains('\0') {
+            return Err(MlflowError::invalid(NUL));
+        }
+        if field.kind.is_list() {
             let list = object.entry(field.name).or_insert_with(|| Value::Array(Vec::new()));
             if let Value::Array(items) = list {
                 items.push(text.into());
@@ -148,6 +174,11 @@ fn from_value<T: Message>(object: Map<String, Value>) -> Result<T, MlflowError> 
 pub fn nonempty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.is_empty() { Err(D::Error::custom("a value is expected")) } else { Ok(text) }
+}
+
+/// For optional text: MLflow takes `""` for absent, as it does `null`.
+pub fn opt_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty()))
 }
 
 /// For optional fields with a default: `null` is absent.

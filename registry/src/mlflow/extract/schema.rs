@@ -11,7 +11,7 @@ pub trait Message: DeserializeOwned {
     const FIELDS: &'static [Field];
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field {
     pub name: &'static str,
     pub kind: Kind,
@@ -24,9 +24,13 @@ pub enum Kind {
     Int,
     Float,
     Bool,
-    /// A `repeated` field: in a query every occurrence of the key is one item.
-    List,
-    Object,
+    /// The name of an enum's value, or its number.
+    Enum,
+    /// A `repeated string`: in a query every occurrence of the key is one item.
+    Texts,
+    Message(&'static [Field]),
+    /// A `repeated` message with these fields.
+    Messages(&'static [Field]),
 }
 
 pub const fn required(name: &'static str, kind: Kind) -> Field {
@@ -44,9 +48,15 @@ impl Kind {
             Self::Int => super::number::int_of(value).is_some(),
             Self::Float => super::number::float_of(value).is_some(),
             Self::Bool => value.is_boolean(),
-            Self::List => value.is_array(),
-            Self::Object => value.is_object(),
+            Self::Enum => value.is_string() || super::number::int_of(value).is_some(),
+            Self::Texts => value.as_array().is_some_and(|items| items.iter().all(Value::is_string)),
+            Self::Message(_) => value.is_object(),
+            Self::Messages(_) => value.is_array(),
         }
+    }
+
+    pub(super) fn is_list(self) -> bool {
+        matches!(self, Self::Texts | Self::Messages(_))
     }
 }
 
@@ -76,35 +86,45 @@ fn abbreviate(value: &Value) -> String {
     }
 }
 
-/// The first field that is missing or of the wrong type; `error` where all of them look right
-/// (an item of a list, say, is wrong).
+/// Why `object` is not a message with these fields. `error` is the reader's own text, for what
+/// the fields do not show.
 pub fn explain(fields: &[Field], object: &Map<String, Value>, error: &serde_json::Error) -> MlflowError {
-    for field in fields {
-        let value = object.get(field.name).filter(|value| !value.is_null());
-        let absent = value.is_none_or(|value| value.as_str() == Some(""));
-        if field.required && absent {
-            return missing_value(field.name);
-        }
-        if let Some(value) = value
-            && !field.kind.fits(value)
-        {
-            return invalid_value(field.name, value);
-        }
-    }
-    let text = error.to_string();
-    let text = text.split(" at line ").next().unwrap_or(&text);
-    match culprit(fields, object) {
-        Some(name) => MlflowError::invalid(format!("Invalid value for parameter '{name}': {text}. {SEE}")),
-        None => MlflowError::invalid(format!("Invalid request: {text}. {SEE}")),
-    }
+    first_problem("", fields, object).unwrap_or_else(|| {
+        let text = error.to_string();
+        let text = text.split(" at line ").next().unwrap_or(&text);
+        MlflowError::invalid(format!("Invalid request: {text}. {SEE}"))
+    })
 }
 
-/// Where only one structured field was sent, the error lies in it.
-fn culprit(fields: &[Field], object: &Map<String, Value>) -> Option<&'static str> {
-    let mut nested =
-        fields.iter().filter(|f| matches!(f.kind, Kind::List | Kind::Object) && object.contains_key(f.name));
-    let first = nested.next()?;
-    nested.next().is_none().then_some(first.name)
+/// The first field that is missing or of the wrong type, named by its path: `metrics[0].key`.
+fn first_problem(path: &str, fields: &[Field], object: &Map<String, Value>) -> Option<MlflowError> {
+    fields.iter().find_map(|field| {
+        let path = if path.is_empty() { field.name.to_owned() } else { format!("{path}.{}", field.name) };
+        let mut value = object.get(field.name).filter(|value| !value.is_null());
+        if value.is_none() && field.name == "run_id" {
+            // What older clients call it.
+            value = object.get("run_uuid").filter(|value| !value.is_null());
+        }
+        let Some(value) = value.filter(|value| !field.required || value.as_str() != Some("")) else {
+            return field.required.then(|| missing_value(&path));
+        };
+        if !field.kind.fits(value) {
+            return Some(invalid_value(&path, value));
+        }
+        match (field.kind, value) {
+            (Kind::Message(fields), Value::Object(object)) => first_problem(&path, fields, object),
+            (Kind::Messages(fields), Value::Array(items)) => {
+                items.iter().enumerate().find_map(|(i, item)| {
+                    let path = format!("{path}[{i}]");
+                    match item {
+                        Value::Object(object) => first_problem(&path, fields, object),
+                        other => Some(invalid_value(&path, other)),
+                    }
+                })
+            }
+            _ => None,
+        }
+    })
 }
 
 /// The type's name as MLflow's messages have it.

@@ -11,13 +11,22 @@ struct Probe {
     ids: Vec<String>,
     #[serde(default, deserialize_with = "nullable")]
     flag: bool,
+    #[serde(default, deserialize_with = "nullable")]
+    tags: Vec<Tag>,
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+struct Tag {
+    #[serde(deserialize_with = "nonempty")]
+    key: String,
 }
 
 impl Message for Probe {
     const FIELDS: &'static [Field] = &[
         required("run_id", Kind::Text),
         optional("step", Kind::Int),
-        optional("ids", Kind::List),
+        optional("ids", Kind::Texts),
+        optional("tags", Kind::Messages(&[required("key", Kind::Text)])),
         optional("flag", Kind::Bool),
     ];
 }
@@ -28,9 +37,11 @@ fn body(text: &str) -> Result<Probe, String> {
 
 #[test]
 fn bodies_that_fit() {
-    let probe = |step| Probe { run_id: "r".into(), step, ids: vec![], flag: false };
+    let probe = |step| Probe { run_id: "r".into(), step, ids: vec![], flag: false, tags: vec![] };
     for (text, expected) in [
         (r#"{"run_id":"r"}"#, probe(None)),
+        // An escaped backslash before `u0000` is not an escape.
+        (r#"{"run_id":"r","x":"\\u0000"}"#, probe(None)),
         (r#"{"run_id":"r","step":null,"ids":null,"unknown":{"a":[1]}}"#, probe(None)),
         (r#"{"run_id":"r","step":"9223372036854775807"}"#, probe(Some(i64::MAX))),
         (r#"{"run_id":"r","step":-9223372036854775808}"#, probe(Some(i64::MIN))),
@@ -66,7 +77,21 @@ fn bodies_that_do_not_fit_say_why() {
         ),
         (
             r#"{"run_id":"r","ids":[1]}"#,
-            format!("Invalid value for parameter 'ids': invalid type: integer `1`, expected a string. {SEE}"),
+            format!("Invalid value [1] for parameter 'ids' supplied:  Hint: Value was of type 'list'. {SEE}"),
+        ),
+        (
+            r#"{"run_id":"r","tags":[{"key":"a"},{"value":"b"}]}"#,
+            format!("Missing value for required parameter 'tags[1].key'. {SEE}"),
+        ),
+        (
+            r#"{"run_id":"r","tags":[7]}"#,
+            format!(
+                "Invalid value 7 for parameter 'tags[0]' supplied:  Hint: Value was of type 'int'. {SEE}"
+            ),
+        ),
+        (
+            r#"{"run_id":"r","x":{"y":["a\u0000"]}}"#,
+            "The request contains the character U+0000, which no value may have.".into(),
         ),
         (
             r#"{"run_id":"#,
@@ -81,8 +106,13 @@ fn bodies_that_do_not_fit_say_why() {
 #[test]
 fn queries() {
     let query = |text| from_query::<Probe>(text).map_err(|e| e.message);
-    let expected =
-        Probe { run_id: "a b".into(), step: Some(2), ids: vec!["1".into(), "2".into()], flag: true };
+    let expected = Probe {
+        run_id: "a b".into(),
+        step: Some(2),
+        ids: vec!["1".into(), "2".into()],
+        flag: true,
+        tags: vec![],
+    };
     assert_eq!(query("run_id=a+b&ids=1&step=2&ids=2&flag=True&other=1&run_id=c"), Ok(expected));
     assert_eq!(
         query("run_id=a&flag=yes"),

@@ -1,6 +1,11 @@
 //! MLflow's routes, one file per group of endpoints.
 
 mod artifacts;
+mod experiments;
+mod logged_models;
+mod metrics;
+mod runs;
+mod server_info;
 
 use super::{ErrorCode, MlflowError};
 use crate::app::App;
@@ -15,6 +20,11 @@ pub fn router() -> Router<App> {
     let not_offered = any(not_offered);
     Router::new()
         .merge(artifacts::router())
+        .merge(experiments::router())
+        .merge(logged_models::router())
+        .merge(metrics::router())
+        .merge(runs::router())
+        .merge(server_info::router())
         .merge(mount("/{*path}", not_offered.clone()))
         .merge(mount_v3("/{*path}", not_offered))
         .method_not_allowed_fallback(method_not_offered)

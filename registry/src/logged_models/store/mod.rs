@@ -1,0 +1,7 @@
+//! Statements on logged models. None of them commits.
+
+mod children;
+mod models;
+
+pub use children::{add_params, delete_tag, log_metrics, params, set_tags, tags};
+pub use models::{delete, get, insert, mid, set_status};

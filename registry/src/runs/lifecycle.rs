@@ -1,0 +1,148 @@
+//! Runs: started, read, updated, deleted, restored.
+
+use super::{
+    KeyValue, Lifecycle, Run, RunDetails, RunStatus, RunsError, active_experiment, active_run, location,
+    names, store, validate,
+};
+use crate::app::App;
+
+/// The tag that holds a run's name.
+pub const RUN_NAME_TAG: &str = "mlflow.runName";
+
+/// What a client asks for.
+#[derive(Debug, Clone)]
+pub struct StartRun {
+    pub experiment_id: i64,
+    pub user_id: String,
+    pub start_time_ms: i64,
+    /// `None` or empty: the run name tag's, or one that we pick.
+    pub name: Option<String>,
+    pub tags: Vec<KeyValue>,
+}
+
+pub async fn start(app: &App, mut request: StartRun) -> Result<RunDetails, RunsError> {
+    validate::batch(0, 0, request.tags.len())?;
+    for (i, tag) in request.tags.iter_mut().enumerate() {
+        validate::tag(tag, &format!("tags[{i}]"))?;
+    }
+    let name = name_of(app, &mut request)?;
+    validate::length("run_name", &name, validate::TAG_VALUE_MAX)?;
+    let input = (request, name, app.ids.run_id());
+    app.db
+        .write(input, |tx, (request, name, run_id)| {
+            Box::pin(async move {
+                let experiment = active_experiment(tx, request.experiment_id).await?;
+                let new = store::NewRun {
+                    run_id: run_id.clone(),
+                    experiment_id: request.experiment_id,
+                    name: name.clone(),
+                    user_id: request.user_id.clone(),
+                    start_time_ms: request.start_time_ms,
+                    artifact_uri: location::of_run(&experiment.artifact_location, run_id),
+                };
+                let run = store::insert(tx, &new).await?;
+                store::set_tags(tx, &run, &request.tags).await?;
+                Ok(details(run, request.tags.clone()))
+            })
+        })
+        .await
+}
+
+/// The run's name; sees to it that the tags hold it too.
+fn name_of(app: &App, request: &mut StartRun) -> Result<String, RunsError> {
+    let tagged = request.tags.iter().find(|tag| tag.key == RUN_NAME_TAG).map(|tag| tag.value.clone());
+    let tagged = tagged.filter(|name| !name.is_empty());
+    let asked = request.name.take().filter(|name| !name.is_empty());
+    match (asked, tagged) {
+        (Some(asked), Some(tagged)) if asked != tagged => Err(RunsError::Invalid(format!(
+            "Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different \
+             values (run_name='{asked}', mlflow.runName='{tagged}')."
+        ))),
+        (_, Some(tagged)) => Ok(tagged),
+        (asked, None) => {
+            let name = asked.unwrap_or_else(|| names::pick(app.ids.random()));
+            request.tags.retain(|tag| tag.key != RUN_NAME_TAG);
+            request.tags.push(KeyValue { key: RUN_NAME_TAG.to_owned(), value: name.clone() });
+            Ok(name)
+        }
+    }
+}
+
+fn details(run: Run, tags: Vec<KeyValue>) -> RunDetails {
+    let mut unique: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
+    unique.extend(tags.into_iter().map(|tag| (tag.key, tag.value)));
+    RunDetails {
+        run,
+        metrics: Vec::new(),
+        params: Vec::new(),
+        tags: unique.into_iter().map(|(key, value)| KeyValue { key, value }).collect(),
+        datasets: Vec::new(),
+        model_inputs: Vec::new(),
+        model_outputs: Vec::new(),
+    }
+}
+
+/// A run of any lifecycle stage, with all that was logged.
+pub async fn get(app: &App, run_id: &str) -> Result<RunDetails, RunsError> {
+    let mut conn = app.db.read().await?;
+    let missing = || RunsError::NoRun(run_id.to_owned());
+    let run = store::get(&mut conn, run_id).await?.ok_or_else(missing)?;
+    store::details(&mut conn, vec![run]).await?.pop().ok_or_else(missing)
+}
+
+/// Changes to a run; what is `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct Update {
+    pub status: Option<RunStatus>,
+    pub end_time_ms: Option<i64>,
+    pub name: Option<String>,
+}
+
+/// The run after the change.
+pub async fn update(app: &App, run_id: String, change: Update) -> Result<Run, RunsError> {
+    validate::length("run_name", change.name.as_deref().unwrap_or_default(), validate::TAG_VALUE_MAX)?;
+    app.db
+        .write((run_id, change), |tx, (run_id, change)| {
+            Box::pin(async move {
+                let mut run = active_run(tx, run_id).await?;
+                store::update(tx, run.rid, change.status, change.end_time_ms).await?;
+                if let Some(name) = change.name.as_deref().filter(|name| !name.is_empty()) {
+                    rename(tx, &run, name).await?;
+                    name.clone_into(&mut run.name);
+                }
+                run.status = change.status.unwrap_or(run.status);
+                run.end_time_ms = change.end_time_ms.or(run.end_time_ms);
+                Ok(run)
+            })
+        })
+        .await
+}
+
+/// Name and name tag are one thing, kept in two places that clients read.
+pub(super) async fn rename(tx: &mut crate::db::Conn, run: &Run, name: &str) -> Result<(), RunsError> {
+    store::rename(tx, run.rid, name).await?;
+    let tag = KeyValue { key: RUN_NAME_TAG.to_owned(), value: name.to_owned() };
+    store::set_tags(tx, run, &[tag]).await?;
+    Ok(())
+}
+
+/// Deletes a run; it can be restored. Deleting twice is fine.
+pub async fn delete(app: &App, run_id: String) -> Result<(), RunsError> {
+    move_to(app, run_id, Lifecycle::Deleted).await
+}
+
+pub async fn restore(app: &App, run_id: String) -> Result<(), RunsError> {
+    move_to(app, run_id, Lifecycle::Active).await
+}
+
+async fn move_to(app: &App, run_id: String, stage: Lifecycle) -> Result<(), RunsError> {
+    let input = (run_id, stage, app.clock.now_ms());
+    app.db
+        .write(input, |tx, (run_id, stage, now_ms)| {
+            Box::pin(async move {
+                let run = store::get(tx, run_id).await?.ok_or_else(|| RunsError::NoRun(run_id.clone()))?;
+                Ok(store::set_lifecycle(tx, run.rid, *stage, *now_ms).await?)
+            })
+        })
+        .await
+}

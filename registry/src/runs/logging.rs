@@ -1,0 +1,137 @@
+//! Metrics, parameters and tags: one by one, or a batch at once. A batch is all or nothing.
+
+use super::{
+    KeyValue, LoggedMetric, Metric, Run, RunsError, active_run,
+    lifecycle::{self, RUN_NAME_TAG},
+    store, validate,
+};
+use crate::{app::App, db::Conn, logged_models, runs::store::HistoryPosition};
+
+/// What one request logs to one run.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    pub run_id: String,
+    pub metrics: Vec<LoggedMetric>,
+    pub params: Vec<KeyValue>,
+    pub tags: Vec<KeyValue>,
+}
+
+/// Logs a batch. The same batch again changes nothing.
+pub async fn batch(app: &App, mut batch: Batch) -> Result<(), RunsError> {
+    validate::run_id(&batch.run_id)?;
+    for (i, metric) in batch.metrics.iter().enumerate() {
+        validate::metric(metric, &format!("metrics[{i}]"))?;
+    }
+    for (i, param) in batch.params.iter_mut().enumerate() {
+        validate::param(param, &format!("params[{i}]"))?;
+    }
+    for (i, tag) in batch.tags.iter_mut().enumerate() {
+        validate::tag(tag, &format!("tags[{i}]"))?;
+    }
+    validate::batch(batch.metrics.len(), batch.params.len(), batch.tags.len())?;
+    validate::unique_params(&batch.params)?;
+    write(app, batch).await
+}
+
+pub async fn metric(app: &App, run_id: String, metric: LoggedMetric) -> Result<(), RunsError> {
+    validate::metric(&metric, "")?;
+    write(app, Batch { run_id, metrics: vec![metric], ..Batch::default() }).await
+}
+
+pub async fn param(app: &App, run_id: String, mut param: KeyValue) -> Result<(), RunsError> {
+    validate::param(&mut param, "")?;
+    write(app, Batch { run_id, params: vec![param], ..Batch::default() }).await
+}
+
+pub async fn tag(app: &App, run_id: String, mut tag: KeyValue) -> Result<(), RunsError> {
+    validate::tag(&mut tag, "")?;
+    write(app, Batch { run_id, tags: vec![tag], ..Batch::default() }).await
+}
+
+async fn write(app: &App, batch: Batch) -> Result<(), RunsError> {
+    app.db
+        .write(batch, |tx, batch| {
+            Box::pin(async move {
+                let run = active_run(tx, &batch.run_id).await?;
+                log_params(tx, &run, &batch.params).await?;
+                store::log_metrics(tx, &run, batch.metrics.iter().map(|logged| &logged.metric)).await?;
+                logged_models::log_metrics(tx, &run, &batch.metrics).await?;
+                set_tags(tx, &run, &batch.tags).await
+            })
+        })
+        .await
+}
+
+async fn log_params(tx: &mut Conn, run: &Run, params: &[KeyValue]) -> Result<(), RunsError> {
+    if params.is_empty() {
+        return Ok(());
+    }
+    let mut changed = store::log_params(tx, run, params).await?;
+    let run_id = run.run_id.clone();
+    match (changed.pop(), params) {
+        (None, _) => Ok(()),
+        (Some(store::Changed { key, old, new }), [_]) => {
+            Err(RunsError::ParamChanged { key, old, new, run_id })
+        }
+        (Some(last), _) => {
+            changed.push(last);
+            let say = |c: &store::Changed| {
+                format!("{{'key': '{}', 'old_value': '{}', 'new_value': '{}'}}", c.key, c.old, c.new)
+            };
+            let changes = changed.iter().map(say).collect::<Vec<_>>().join(", ");
+            Err(RunsError::ParamsChanged { changes, run_id })
+        }
+    }
+}
+
+async fn set_tags(tx: &mut Conn, run: &Run, tags: &[KeyValue]) -> Result<(), RunsError> {
+    store::set_tags(tx, run, tags).await?;
+    match tags.iter().rfind(|tag| tag.key == RUN_NAME_TAG && !tag.value.is_empty()) {
+        Some(name) => lifecycle::rename(tx, run, &name.value).await,
+        None => Ok(()),
+    }
+}
+
+pub async fn delete_tag(app: &App, run_id: String, key: String) -> Result<(), RunsError> {
+    app.db
+        .write((run_id, key), |tx, (run_id, key)| {
+            Box::pin(async move {
+                let run = active_run(tx, run_id).await?;
+                if store::delete_tag(tx, run.rid, key).await? {
+                    Ok(())
+                } else {
+                    Err(RunsError::NoTag { key: key.clone(), run_id: run_id.clone() })
+                }
+            })
+        })
+        .await
+}
+
+/// A page of a metric's history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistoryPage {
+    pub metrics: Vec<Metric>,
+    pub next: Option<HistoryPosition>,
+}
+
+/// Values of a metric by timestamp, step and value; all of them without `limit`. Of a run that is
+/// not there the history is empty, as in MLflow.
+pub async fn history(
+    app: &App,
+    run_id: &str,
+    key: &str,
+    position: HistoryPosition,
+    limit: Option<i64>,
+) -> Result<HistoryPage, RunsError> {
+    let mut conn = app.db.read().await?;
+    let Some(run) = store::get(&mut conn, run_id).await? else {
+        return Ok(HistoryPage { metrics: Vec::new(), next: None });
+    };
+    let ask = limit.map_or(i64::MAX, |limit| limit.saturating_add(1));
+    let mut metrics = store::history(&mut conn, run.rid, key, position, ask).await?;
+    let page = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let more = metrics.len() > page;
+    metrics.truncate(page);
+    let next = metrics.last().filter(|_| more).map(HistoryPosition::after);
+    Ok(HistoryPage { metrics, next })
+}

@@ -1,0 +1,61 @@
+use crate::{
+    db::{Conn, DbError},
+    runs::types::Metric,
+};
+
+/// The value after which a page of a metric's history begins.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HistoryPosition {
+    pub timestamp_ms: i64,
+    pub step: i64,
+    pub value: f64,
+    pub is_nan: bool,
+}
+
+impl HistoryPosition {
+    /// Before every value: the least of all, which no value equals.
+    pub const START: Self =
+        Self { timestamp_ms: i64::MIN, step: i64::MIN, value: f64::NEG_INFINITY, is_nan: false };
+
+    pub fn after(metric: &Metric) -> Self {
+        let is_nan = metric.value.is_nan();
+        Self {
+            timestamp_ms: metric.timestamp_ms,
+            step: metric.step,
+            value: if is_nan { 0.0 } else { metric.value },
+            is_nan,
+        }
+    }
+}
+
+/// Values of one metric after `position`, by timestamp, step and value: the primary key's order.
+pub async fn history(
+    conn: &mut Conn,
+    rid: i64,
+    key: &str,
+    position: HistoryPosition,
+    limit: i64,
+) -> Result<Vec<Metric>, DbError> {
+    let rows: Vec<(i64, i64, f64, bool)> = conn
+        .query(
+            "SELECT timestamp_ms, step, value, is_nan FROM metrics
+             WHERE rid = $1 AND key = $2 AND (timestamp_ms, step, value, is_nan) > ($3, $4, $5, $6)
+             ORDER BY timestamp_ms, step, value, is_nan LIMIT $7",
+        )
+        .bind(rid)
+        .bind(key.to_owned())
+        .bind(position.timestamp_ms)
+        .bind(position.step)
+        .bind(position.value)
+        .bind(position.is_nan)
+        .bind(limit)
+        .all()
+        .await?;
+    let metric = |(timestamp_ms, step, value, is_nan)| Metric {
+        key: key.to_owned(),
+        value: if is_nan { f64::NAN } else { value },
+        timestamp_ms,
+        step,
+    };
+    Ok(rows.into_iter().map(metric).collect())
+}

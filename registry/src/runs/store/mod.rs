@@ -1,0 +1,30 @@
+//! Statements on experiments and runs. None of them commits.
+
+mod children;
+mod datasets;
+mod experiments;
+mod history;
+mod logged;
+mod runs;
+
+pub use children::{details, inputs, latest_metrics, params, tags};
+pub use datasets::log_datasets;
+pub use experiments::{
+    delete_experiment_tag, ensure_default, experiment, experiment_named, experiment_tags, insert_experiment,
+    rename_experiment, set_experiment_lifecycle, set_experiment_tag,
+};
+pub use history::{HistoryPosition, history};
+pub use logged::{Changed, ModelRole, log_metrics, log_models, log_params, set_tags};
+pub use runs::{NewRun, delete_tag, get, insert, rename, set_lifecycle, tag_value, update};
+
+use super::types::{Lifecycle, RunStatus};
+use crate::db::DbError;
+
+fn lifecycle(text: &str) -> Result<Lifecycle, DbError> {
+    Lifecycle::parse(text)
+        .ok_or_else(|| DbError::Corrupt { what: "lifecycle stage", detail: text.to_owned() })
+}
+
+fn status(text: &str) -> Result<RunStatus, DbError> {
+    RunStatus::parse(text).ok_or_else(|| DbError::Corrupt { what: "run status", detail: text.to_owned() })
+}

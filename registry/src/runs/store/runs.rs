@@ -1,0 +1,143 @@
+use super::{lifecycle, status};
+use crate::{
+    db::{Conn, DbError},
+    runs::types::{Lifecycle, Run, RunStatus},
+};
+
+/// The columns of a run, in the order of [`Row`].
+pub(super) const COLUMNS: &str = "r.rid, r.run_id, r.experiment_id, r.name, r.user_id, r.status, \
+     r.start_time_ms, r.end_time_ms, r.lifecycle_stage, r.artifact_uri";
+
+#[derive(sqlx::FromRow)]
+pub(super) struct Row {
+    rid: i64,
+    run_id: String,
+    experiment_id: i64,
+    name: String,
+    user_id: String,
+    status: String,
+    start_time_ms: i64,
+    end_time_ms: Option<i64>,
+    lifecycle_stage: String,
+    artifact_uri: String,
+}
+
+impl TryFrom<Row> for Run {
+    type Error = DbError;
+
+    fn try_from(row: Row) -> Result<Self, DbError> {
+        Ok(Self {
+            rid: row.rid,
+            run_id: row.run_id,
+            experiment_id: row.experiment_id,
+            name: row.name,
+            user_id: row.user_id,
+            status: status(&row.status)?,
+            start_time_ms: row.start_time_ms,
+            end_time_ms: row.end_time_ms,
+            lifecycle: lifecycle(&row.lifecycle_stage)?,
+            artifact_uri: row.artifact_uri,
+        })
+    }
+}
+
+/// A run that starts now.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    pub run_id: String,
+    pub experiment_id: i64,
+    pub name: String,
+    pub user_id: String,
+    pub start_time_ms: i64,
+    pub artifact_uri: String,
+}
+
+/// The new run, `RUNNING`.
+pub async fn insert(tx: &mut Conn, new: &NewRun) -> Result<Run, DbError> {
+    let row: Row = tx
+        .query(
+            "INSERT INTO runs AS r
+                 (run_id, experiment_id, name, user_id, status, start_time_ms, lifecycle_stage, artifact_uri)
+             VALUES ($1, $2, $3, $4, 'RUNNING', $5, 'active', $6)
+             RETURNING rid, run_id, experiment_id, name, user_id, status, start_time_ms, end_time_ms,
+                 lifecycle_stage, artifact_uri",
+        )
+        .bind(new.run_id.clone())
+        .bind(new.experiment_id)
+        .bind(new.name.clone())
+        .bind(new.user_id.clone())
+        .bind(new.start_time_ms)
+        .bind(new.artifact_uri.clone())
+        .one()
+        .await?;
+    row.try_into()
+}
+
+/// A run of any lifecycle stage.
+pub async fn get(conn: &mut Conn, run_id: &str) -> Result<Option<Run>, DbError> {
+    let row: Option<Row> = conn
+        .query(
+            "SELECT rid, run_id, experiment_id, name, user_id, status, start_time_ms, end_time_ms,
+                 lifecycle_stage, artifact_uri
+             FROM runs WHERE run_id = $1",
+        )
+        .bind(run_id.to_owned())
+        .optional()
+        .await?;
+    row.map(Run::try_from).transpose()
+}
+
+/// Sets what is given.
+pub async fn update(
+    tx: &mut Conn,
+    rid: i64,
+    status: Option<RunStatus>,
+    end_time_ms: Option<i64>,
+) -> Result<(), DbError> {
+    tx.query(
+        "UPDATE runs SET status = COALESCE($1, status), end_time_ms = COALESCE($2, end_time_ms)
+         WHERE rid = $3",
+    )
+    .bind(status.map(|status| status.as_str().to_owned()))
+    .bind(end_time_ms)
+    .bind(rid)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+pub async fn rename(tx: &mut Conn, rid: i64, name: &str) -> Result<(), DbError> {
+    tx.query("UPDATE runs SET name = $1 WHERE rid = $2").bind(name.to_owned()).bind(rid).execute().await?;
+    Ok(())
+}
+
+/// Deletes or restores a run.
+pub async fn set_lifecycle(tx: &mut Conn, rid: i64, stage: Lifecycle, now_ms: i64) -> Result<(), DbError> {
+    tx.query("UPDATE runs SET lifecycle_stage = $1, deleted_time_ms = $2 WHERE rid = $3")
+        .bind(stage.as_str())
+        .bind((stage == Lifecycle::Deleted).then_some(now_ms))
+        .bind(rid)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// The value of one tag of a run.
+pub async fn tag_value(conn: &mut Conn, rid: i64, key: &str) -> Result<Option<String>, DbError> {
+    conn.query("SELECT value FROM tags WHERE rid = $1 AND key = $2")
+        .bind(rid)
+        .bind(key.to_owned())
+        .scalar()
+        .await
+}
+
+/// False when there was no such tag.
+pub async fn delete_tag(tx: &mut Conn, rid: i64, key: &str) -> Result<bool, DbError> {
+    let removed = tx
+        .query("DELETE FROM tags WHERE rid = $1 AND key = $2")
+        .bind(rid)
+        .bind(key.to_owned())
+        .execute()
+        .await?;
+    Ok(removed > 0)
+}
