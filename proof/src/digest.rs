@@ -90,3 +90,54 @@ impl schemars::JsonSchema for Digest {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Digest;
+    use proptest::prelude::*;
+
+    #[test]
+    fn hashes_the_standards_example() {
+        // FIPS 180-2, appendix B.1.
+        let expected = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(Digest::of(b"abc").to_string(), expected);
+        assert_eq!(format!("{:?}", Digest::of(b"abc")), expected);
+    }
+
+    #[test]
+    fn reads_one_form_only() {
+        let hex = "ab".repeat(32);
+        assert!(format!("sha256:{hex}").parse::<Digest>().is_ok());
+        for text in [
+            String::new(),
+            hex.clone(),
+            format!("sha256:{}", hex.to_uppercase()),
+            format!("sha512:{hex}"),
+            format!("sha256:{hex}0"),
+            format!("sha256:{}", &hex[1..]),
+            format!("sha256: {}", &hex[1..]),
+            format!("sha256:{}g", &hex[1..]),
+        ] {
+            let error = text.parse::<Digest>().unwrap_err().to_string();
+            assert!(error.contains("64 lower-case hex digits"), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn survives_a_round_trip(raw in any::<[u8; 32]>()) {
+            let digest = Digest::from_bytes(raw);
+            prop_assert_eq!(digest.to_string().parse::<Digest>().unwrap(), digest);
+            prop_assert_eq!(Digest::from_hex(&digest.hex()).unwrap(), digest);
+            let json = serde_json::to_string(&digest).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Digest>(&json).unwrap(), digest);
+        }
+
+        #[test]
+        fn reading_is_total(text in any::<String>()) {
+            if let Ok(digest) = text.parse::<Digest>() {
+                prop_assert_eq!(digest.to_string(), text);
+            }
+        }
+    }
+}

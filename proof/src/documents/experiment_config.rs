@@ -1,6 +1,9 @@
 //! The experiment config: what a run was told to do, from its params and tags or from the user.
 
-use super::{Document, SchemaVersion, redact::url_passwords};
+use super::{
+    Document, SchemaVersion,
+    redact::{self, url_passwords},
+};
 use crate::media_type;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,7 +16,8 @@ use std::collections::BTreeMap;
 pub struct ExperimentConfig {
     pub schema_version: SchemaVersion,
     /// Parameters of the run.
-    #[serde(default)]
+    #[serde(default, serialize_with = "redact::texts")]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub params: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<RunSource>,

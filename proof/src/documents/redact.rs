@@ -1,5 +1,22 @@
 //! Keeps credentials out of documents that get signed and served.
 
+use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
+
+/// Writes a text without the passwords of its URLs.
+pub(super) fn text<S: Serializer>(value: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&url_passwords(value))
+}
+
+/// Writes texts by name without the passwords of their URLs.
+pub(super) fn texts<S: Serializer>(
+    values: &BTreeMap<String, String>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let redacted = values.iter().map(|(name, value)| (name, url_passwords(value)));
+    redacted.collect::<BTreeMap<_, _>>().serialize(serializer)
+}
+
 /// `text` without the `user:password@` of the URLs in it.
 pub(super) fn url_passwords(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

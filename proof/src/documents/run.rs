@@ -1,6 +1,6 @@
 //! What a run looked like at one moment, and once it had ended.
 
-use super::{Dataset, Document, MetricNumber, SchemaVersion};
+use super::{Dataset, Document, MetricNumber, SchemaVersion, redact};
 use crate::media_type;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,12 +24,14 @@ pub struct RunSnapshot {
     pub start_time_ms: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_time_ms: Option<i64>,
-    #[serde(default)]
+    #[serde(default, serialize_with = "redact::texts")]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub params: BTreeMap<String, String>,
     /// Latest value of each metric by name.
     #[serde(default)]
     pub metrics: BTreeMap<String, MetricValue>,
-    #[serde(default)]
+    #[serde(default, serialize_with = "redact::texts")]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub tags: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub datasets: Vec<Dataset>,

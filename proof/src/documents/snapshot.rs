@@ -1,6 +1,6 @@
 //! The registration snapshot: all that was known about a version when it was registered.
 
-use super::{Document, MetricValue, RunSnapshot, SchemaVersion};
+use super::{Document, MetricValue, RunSnapshot, SchemaVersion, redact};
 use crate::media_type;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,10 +12,13 @@ use std::collections::BTreeMap;
 pub struct RegistrationSnapshot {
     pub schema_version: SchemaVersion,
     /// Where the files came from, as the client posted it.
+    #[serde(serialize_with = "redact::text")]
+    #[schemars(with = "String")]
     pub source: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    #[serde(default)]
+    #[serde(default, serialize_with = "redact::texts")]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub tags: BTreeMap<String, String>,
     /// Principal that registered the version.
     pub registered_by: String,
@@ -40,9 +43,11 @@ pub struct LoggedModelSnapshot {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_run_id: Option<String>,
     pub created_at_ms: i64,
-    #[serde(default)]
+    #[serde(default, serialize_with = "redact::texts")]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub params: BTreeMap<String, String>,
-    #[serde(default)]
+    #[serde(default, serialize_with = "redact::texts")]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub tags: BTreeMap<String, String>,
     /// Latest value of each metric by name.
     #[serde(default)]

@@ -23,7 +23,7 @@ fn a_config_is_read_from_what_mlflow_logged() {
         ..Dataset::default()
     };
     let config = ExperimentConfig::from_run(
-        map(&[("C", "1.0")]),
+        map(&[("C", "1.0"), ("db", "pg://u:secret@h/x")]),
         &tags,
         vec![dataset("b"), dataset("a"), dataset("b")],
     );
@@ -35,7 +35,9 @@ fn a_config_is_read_from_what_mlflow_logged() {
     let text = String::from_utf8(config.to_bytes().unwrap()).unwrap();
     assert!(!text.contains("secret") && !text.contains("k:p") && !text.contains("flowers"), "{text}");
     assert!(text.contains("\"dirty\":\"true\"") && text.contains("\"schema_version\":1"), "{text}");
-    assert_eq!(ExperimentConfig::parse(text.as_bytes()).unwrap(), config);
+    let read = ExperimentConfig::parse(text.as_bytes()).unwrap();
+    assert_eq!(read.params["db"], "pg://***@h/x");
+    assert_eq!(read.to_bytes().unwrap(), text.as_bytes());
 
     let bare = ExperimentConfig::from_run(BTreeMap::new(), &BTreeMap::new(), Vec::new());
     assert_eq!(bare.to_bytes().unwrap(), b"{\"params\":{},\"schema_version\":1}");

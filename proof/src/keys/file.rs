@@ -130,7 +130,11 @@ impl FileKey {
         let removed = std::fs::remove_file(&draft);
         written?;
         removed?;
-        File::open(directory)?.sync_all()
+        // The directory may be new itself: a key that is lost with it could not be made again.
+        for changed in directory.ancestors().take(2).filter(|path| !path.as_os_str().is_empty()) {
+            File::open(changed)?.sync_all()?;
+        }
+        Ok(())
     }
 }
 

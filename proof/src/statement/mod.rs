@@ -87,3 +87,58 @@ fn subject(name: &str, digest: &Digest) -> Subject {
 fn version_subjects(name: &str, oms_root: &Digest, manifest_digest: &Digest) -> Vec<Subject> {
     vec![subject(name, oms_root), subject(MANIFEST_SUBJECT, manifest_digest)]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{LockfileResolution, Predicate, ProvenanceSubjects, Registration, StatementError};
+    use crate::{Digest, bundle::Statement};
+    use serde_json::json;
+
+    fn registration() -> Registration {
+        Registration {
+            uid: "u1".to_owned(),
+            name: "iris".to_owned(),
+            version: 1,
+            custody: "frozen".to_owned(),
+            manifest_digest: Digest::of(b"manifest"),
+            oms_root: Digest::of(b"root"),
+            requirements_digest: None,
+            experiment_config_digest: None,
+            registration_snapshot_digest: Digest::of(b"snapshot"),
+            lockfile_digest: None,
+            registered_at_ms: 1,
+        }
+    }
+
+    fn statement() -> Statement {
+        serde_json::from_slice(&registration().statement().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_predicate_is_read_as_it_was_written() {
+        assert_eq!(Registration::read(&statement()).unwrap(), registration());
+        assert_eq!(statement().subject[0].name, "iris");
+        assert_eq!(statement().subject[0].digest["sha256"], Digest::of(b"root").hex());
+        assert_eq!(statement().subject[1].digest["sha256"], Digest::of(b"manifest").hex());
+    }
+
+    #[test]
+    fn a_statement_of_another_kind_is_refused() {
+        let error = LockfileResolution::read(&statement()).unwrap_err();
+        assert!(matches!(error, StatementError::PredicateType { .. }), "{error}");
+        assert!(matches!(ProvenanceSubjects::read(&statement()), Err(StatementError::PredicateType { .. })));
+    }
+
+    #[test]
+    fn subjects_must_follow_from_the_predicate() {
+        let mut other_root = statement();
+        other_root.subject[0].digest.insert("sha256".to_owned(), Digest::of(b"other").hex());
+        assert!(matches!(Registration::read(&other_root), Err(StatementError::Subjects)));
+        let mut fewer = statement();
+        fewer.subject.pop();
+        assert!(matches!(Registration::read(&fewer), Err(StatementError::Subjects)));
+        let mut unknown = statement();
+        unknown.predicate["approved"] = json!(true);
+        assert!(matches!(Registration::read(&unknown), Err(StatementError::Predicate(_))));
+    }
+}

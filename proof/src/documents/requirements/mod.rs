@@ -244,6 +244,13 @@ impl Document for Requirements {
                 ));
             }
         }
+        let version = self.python_version.as_deref();
+        if let Some(version) = version.filter(|text| !python::Python::of(text).is_version(text)) {
+            return Err(DocumentError::field("python_version", version, "a version such as \"3.11.2\""));
+        }
+        if let Some(range) = self.requires_python.as_deref().filter(|text| !python::is_range(text)) {
+            return Err(DocumentError::field("requires_python", range, "specifiers such as \">=3.10\""));
+        }
         Ok(())
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Python {
 }
 
 impl Python {
-    /// `3.11.2` is a version; anything else is kept as a range.
+    /// `3.11.2` is a version, `>=3.10` a range; anything else says nothing.
     pub(super) fn of(text: &str) -> Self {
         let text = text.trim();
         // conda writes `=3.10.4=build`.
@@ -32,16 +32,27 @@ impl Python {
             && parts
                 .iter()
                 .all(|part| !part.is_empty() && part.len() < 5 && part.bytes().all(|b| b.is_ascii_digit()));
-        match (exact, text.is_empty()) {
+        match (exact, is_range(text)) {
             (true, _) => Self { version: Some(number.to_owned()), requires: None },
-            (false, true) => Self::default(),
-            (false, false) => Self { version: None, requires: Some(text.chars().take(100).collect()) },
+            (false, true) => Self { version: None, requires: Some(text.to_owned()) },
+            (false, false) => Self::default(),
         }
+    }
+
+    /// Whether `text` is exactly the version that was read.
+    pub(super) fn is_version(&self, text: &str) -> bool {
+        self.version.as_deref() == Some(text)
     }
 
     pub(super) fn or(self, other: Self) -> Self {
         Self { version: self.version.or(other.version), requires: self.requires.or(other.requires) }
     }
+}
+
+/// Whether `text` could be version specifiers: it goes on to a resolver's command line.
+pub(super) fn is_range(text: &str) -> bool {
+    let of_range = |c: char| c.is_ascii_alphanumeric() || "<>=!~., *+".contains(c);
+    !text.is_empty() && text.len() <= 100 && text.chars().all(of_range)
 }
 
 #[derive(Deserialize)]

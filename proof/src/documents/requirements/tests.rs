@@ -165,6 +165,30 @@ fn completeness_is_what_the_lines_decide() {
 }
 
 #[test]
+fn the_python_version_holds_nothing_else() {
+    for (text, version, range) in [
+        ("3.11.2", Some("3.11.2"), None),
+        ("3.11", Some("3.11"), None),
+        (">=3.10,<4", None, Some(">=3.10,<4")),
+        ("3.11.*", None, Some("3.11.*")),
+        ("$(id)", None, None),
+        ("3.11; id", None, None),
+        ("--index-url=x", None, None),
+    ] {
+        let found = good(&[("python_env.yaml", &format!("python: '{text}'"))]);
+        assert_eq!(
+            (found.python_version.as_deref(), found.requires_python.as_deref()),
+            (version, range),
+            "{text}"
+        );
+        let smuggled = Requirements { python_version: Some("3.11 -x".to_owned()), ..found.clone() };
+        assert!(smuggled.to_bytes().is_err());
+        let smuggled = Requirements { requires_python: Some("$(id)".to_owned()), ..found };
+        assert!(smuggled.to_bytes().is_err());
+    }
+}
+
+#[test]
 fn damaged_files_are_named() {
     for (name, text) in [
         ("uv.lock", "version = 2"),
