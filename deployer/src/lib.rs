@@ -1,5 +1,24 @@
 //! Waybill's deployer: makes environments run what the registry desires, on a container engine.
 
+mod cache;
+mod config;
+mod deployer;
 pub mod engine;
+mod followers;
 pub mod gateway;
+mod http;
 pub mod images;
+mod labels;
+mod lease;
+mod lockstore;
+pub mod plan;
+mod ports;
+mod reconcile;
+mod rollout;
+mod routing;
+mod runtime;
+mod shared;
+
+pub use config::{Config, Deadlines, ImagesConfig};
+pub use deployer::{Deployer, StartError};
+pub use ports::PortRange;

@@ -180,4 +180,8 @@ pub struct FoundLockfile {
     pub referrer: Referrer,
     /// The document, as text exactly as hashed.
     pub content: String,
+    /// The signature that came with it, the text of a Sigstore bundle; a deployer uses no lockfile
+    /// of another version without one that it trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
 }

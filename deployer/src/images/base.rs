@@ -2,7 +2,7 @@
 
 use super::{PYTHON_VERSION_LABEL, UV_VERSION_LABEL, context::ContextTar, debootstrap, proxies};
 use crate::engine::{Build, ContainerSpec, DockerEngine, Engine, EngineError, Image, Limits, Lines, Tmpfs};
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 
 /// Pinned: two machines that build a base get the same installer. Raise it on purpose.
 const UV_REQUIREMENT: &str = "uv==0.13.9";
@@ -181,13 +181,14 @@ fn tools_build(options: &BaseOptions, root: &str, tag: &str) -> Result<Build, Ba
         dockerfile.push_str("ARG PIP_INDEX_URL\n");
         arguments.insert("PIP_INDEX_URL".to_owned(), url.clone());
     }
-    dockerfile.push_str(&format!(
+    let _ = write!(
+        dockerfile,
         "RUN [\"python3\", \"-m\", \"venv\", \"/opt/waybill/uv\"]\n\
          RUN [\"/opt/waybill/uv/bin/pip\", \"install\", \"--no-cache-dir\", \
          \"--disable-pip-version-check\", \"--only-binary\", \":all:\", \"{UV_REQUIREMENT}\"]\n\
          RUN [\"ln\", \"-s\", \"/opt/waybill/uv/bin/uv\", \"/usr/local/bin/uv\"]\n\
          ENV UV_PYTHON_DOWNLOADS=never PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1\n"
-    ));
+    );
 
     let context = (|| {
         let mut context = ContextTar::new(&dockerfile)?;

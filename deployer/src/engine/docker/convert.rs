@@ -171,7 +171,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 fn taken_port(message: &str) -> String {
     message
         .split(|c: char| !(c.is_ascii_digit() || c == ':' || c == '.'))
-        .filter_map(|word| word.rsplit_once(':'))
+        .filter_map(|word| word.trim_matches(':').rsplit_once(':'))
         .map(|(_, port)| port)
         .rfind(|port| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()))
         .unwrap_or("?")

@@ -23,7 +23,7 @@ use tokio::sync::OnceCell;
 const DEFAULT_ENDPOINT: &str = "unix:///var/run/docker.sock";
 /// Bound on one answer's beginning. An import or a build answers only once its whole context has
 /// arrived and its first step ran, so bollard's default of two minutes breaks large ones.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(30);
 /// Bound on the first contact: a stopped daemon should be told at once.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 

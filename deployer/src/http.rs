@@ -1,0 +1,60 @@
+//! Small GETs to containers and the gateway.
+
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use std::time::Duration;
+
+/// More of a body than this says nothing new about a probe.
+const BODY_LIMIT_BYTES: usize = 4 << 20;
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    pub body: bytes::Bytes,
+}
+
+/// A client for plain HTTP on nearby addresses. No connection is kept: a probe that reuses one
+/// would ask a process that is about to end.
+#[derive(Clone)]
+pub struct Http {
+    client: Client<HttpConnector, Empty<bytes::Bytes>>,
+}
+
+impl Http {
+    pub fn new() -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(Duration::from_secs(2)));
+        Self { client: Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector) }
+    }
+
+    /// The answer, or why there is none, in words.
+    pub async fn get(&self, url: &str, timeout: Duration) -> Result<Answer, String> {
+        let uri = url.parse().map_err(|e| format!("{url:?} is not a URL: {e}"))?;
+        let exchange = async {
+            let response = self.client.get(uri).await.map_err(|e| chain(&e))?;
+            let status = response.status().as_u16();
+            let body = Limited::new(response.into_body(), BODY_LIMIT_BYTES)
+                .collect()
+                .await
+                .map_err(|e| e.to_string())?
+                .to_bytes();
+            Ok(Answer { status, body })
+        };
+        tokio::time::timeout(timeout, exchange)
+            .await
+            .unwrap_or_else(|_| Err(format!("no answer within {} ms", timeout.as_millis())))
+    }
+}
+
+/// The innermost cause: hyper's outer ones only say that connecting failed.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

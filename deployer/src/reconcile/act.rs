@@ -1,0 +1,118 @@
+//! Carrying out what the plan says.
+
+use super::Reconciler;
+use crate::{
+    engine::Container,
+    plan::{Action, RouteState, Upkeep},
+    rollout::{self, Kind, Order, RolloutError, upkeep},
+    shared::Shared,
+};
+use tokio_util::sync::CancellationToken;
+
+pub(super) fn act(reconciler: &Reconciler, containers: &[Container], action: Action) {
+    let environment = reconciler.environment.as_str();
+    tracing::info!(environment, ?action, "acting");
+    let find = |name: &str| containers.iter().find(|c| c.name == name).cloned();
+    let (jobs, shared) = (&reconciler.jobs, &reconciler.shared);
+    match action {
+        Action::RunRollout { .. } | Action::Restore { .. } => run(reconciler, action),
+        Action::Abort { model } => jobs.abort(&model),
+        Action::Adopt { model, container } => {
+            let Some(container) = find(&container) else {
+                return;
+            };
+            let name = model.clone();
+            jobs.keep_up(&model, Upkeep::Adopting, false, |shared, environment| async move {
+                upkeep::adopt(&shared, &environment, &name, &container).await
+            });
+        }
+        Action::Restart { model, container } => {
+            let Some(container) = find(&container) else {
+                return;
+            };
+            let (name, fence) = (model.clone(), reconciler.fence.clone());
+            jobs.keep_up(&model, Upkeep::Restarting, true, |shared, environment| async move {
+                upkeep::restart(&shared, &environment, &name, &container, &fence).await
+            });
+        }
+        Action::Stop { model, generation, was_serving } => {
+            let (name, fence) = (model.clone(), reconciler.fence.clone());
+            jobs.keep_up(&model, Upkeep::Stopping, false, |shared, environment| async move {
+                upkeep::stop(&shared, &environment, &name, generation, was_serving, &fence).await
+            });
+        }
+        Action::Hold { model } => {
+            log_route(shared.routing.set(environment, &model, None).map(|_| ()));
+        }
+        Action::DropRoute { model } => {
+            log_route(shared.routing.remove(environment, &model).map(|_| ()));
+        }
+        Action::Remove { container } => {
+            let name = container.clone();
+            jobs.remove(&container, |shared, environment| async move {
+                remove(&shared, &environment, &name).await
+            });
+        }
+    }
+}
+
+fn log_route(result: Result<(), crate::routing::RoutingError>) {
+    if let Err(error) = result {
+        tracing::error!(%error, "the route file was not written");
+    }
+}
+
+fn run(reconciler: &Reconciler, action: Action) {
+    let environment = reconciler.environment.clone();
+    match action {
+        Action::RunRollout { model, rollout_id, version, version_uid, generation, serving_revision } => {
+            let order = Order {
+                environment,
+                model,
+                version,
+                version_uid,
+                generation,
+                rollout_id,
+                serving_revision,
+                kind: Kind::Rollout,
+            };
+            reconciler.jobs.roll_out(order, reconciler.fence.clone());
+        }
+        Action::Restore { model, version, version_uid, rollout_id, revision_id, generation } => {
+            let name = model.clone();
+            let order = Order {
+                environment,
+                model,
+                version,
+                version_uid,
+                generation,
+                rollout_id,
+                serving_revision: Some(revision_id),
+                kind: Kind::Restore,
+            };
+            let fence = reconciler.fence.clone();
+            let jobs = &reconciler.jobs;
+            jobs.keep_up(&name, Upkeep::Restoring, true, |shared, _| async move {
+                rollout::run(&shared, &order, &fence, &CancellationToken::new()).await
+            });
+        }
+        _ => {}
+    }
+}
+
+/// Checked once more right before: it may have become needed since it was seen.
+async fn remove(shared: &Shared, environment: &str, name: &str) -> Result<(), RolloutError> {
+    let Some(container) = shared.engine.container(name).await? else {
+        return Ok(());
+    };
+    let target = upkeep::target_of(&container);
+    let table = shared.routing.of(environment);
+    let routed = table.values().any(|route| match route {
+        RouteState::To(to) => Some(to) == target.as_ref(),
+        RouteState::Held => false,
+    });
+    if routed {
+        return Ok(());
+    }
+    rollout::drain_and_remove(shared, &container, None).await
+}

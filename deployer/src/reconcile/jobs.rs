@@ -1,0 +1,266 @@
+//! What is under way: at most one rollout and one upkeep per model, each its own task.
+
+use crate::{
+    lease::Fence,
+    plan::Upkeep,
+    rollout::{self, Order, RolloutError, now_ms, reason},
+    shared::Shared,
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{sync::Notify, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use waybill_client::api::{ReportRollout, RolloutPhase};
+
+const BACK_OFF_MS: i64 = 1_000;
+const BACK_OFF_MAX_MS: i64 = 60_000;
+/// What ran for so long before it failed again starts without a wait.
+const FORGIVEN_AFTER_MS: i64 = 60_000;
+
+pub struct Jobs {
+    shared: Arc<Shared>,
+    environment: String,
+    wake: Arc<Notify>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    rollouts: HashMap<String, RolloutJob>,
+    upkeep: HashMap<String, (Upkeep, JoinHandle<()>)>,
+    /// By container.
+    removals: HashMap<String, JoinHandle<()>>,
+    back_off: HashMap<String, BackOff>,
+}
+
+struct RolloutJob {
+    rollout_id: String,
+    cancel: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct BackOff {
+    tries: u32,
+    last_ms: i64,
+    not_before_ms: i64,
+}
+
+impl Jobs {
+    pub fn new(shared: Arc<Shared>, environment: String, wake: Arc<Notify>) -> Self {
+        Self { shared, environment, wake, state: Arc::default() }
+    }
+
+    /// Rollout ids and upkeep by model.
+    pub fn under_way(&self) -> (BTreeMap<String, String>, BTreeMap<String, Upkeep>) {
+        let mut state = self.state();
+        state.rollouts.retain(|_, job| !job.task.is_finished());
+        state.upkeep.retain(|_, (_, task)| !task.is_finished());
+        let rollouts = state.rollouts.iter();
+        let upkeep = state.upkeep.iter();
+        (
+            rollouts.map(|(m, job)| (m.clone(), job.rollout_id.clone())).collect(),
+            upkeep.map(|(m, (kind, _))| (m.clone(), *kind)).collect(),
+        )
+    }
+
+    pub fn rolls_out(&self, model: &str) -> bool {
+        self.under_way().0.contains_key(model)
+    }
+
+    pub fn not_before_ms(&self) -> BTreeMap<String, i64> {
+        let state = self.state();
+        let waits = state.back_off.iter();
+        waits.map(|(m, b)| (m.clone(), b.not_before_ms)).collect()
+    }
+
+    /// Until the next back-off ends, `most` at the most.
+    pub fn next_try_in(&self, most: Duration) -> Duration {
+        let now = now_ms();
+        let waits = self.not_before_ms();
+        let next = waits.values().filter(|at| **at > now).min();
+        next.map_or(most, |at| Duration::from_millis((at - now) as u64).min(most))
+    }
+
+    /// Starts a rollout.
+    pub fn roll_out(&self, order: Order, fence: Fence) {
+        let (shared, wake, state) = self.handles();
+        let cancel = CancellationToken::new();
+        let (model, rollout_id) = (order.model.clone(), order.rollout_id.clone());
+        let token = cancel.clone();
+        let task = tokio::spawn(async move {
+            let model = order.model.clone();
+            let work = {
+                let (shared, order, fence) = (Arc::clone(&shared), order.clone(), fence.clone());
+                tokio::spawn(async move { rollout::run(&shared, &order, &fence, &token).await })
+            };
+            match work.await {
+                Ok(Ok(()) | Err(RolloutError::Aborted)) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, model, "the rollout is tried again");
+                    lock(&state).wait_for(&model);
+                }
+                // A defect of ours must not leave the rollout "in progress" for ever.
+                Err(panic) => report_panic(&shared, &order, &fence, &panic.to_string()).await,
+            }
+            wake.notify_one();
+        });
+        let job = RolloutJob { rollout_id, cancel, task };
+        self.state().rollouts.insert(model, job);
+    }
+
+    /// Starts an upkeep. With `counts`, another try of the same kind waits longer each time.
+    pub fn keep_up<F>(
+        &self,
+        model: &str,
+        kind: Upkeep,
+        counts: bool,
+        work: impl FnOnce(Arc<Shared>, String) -> F,
+    ) where
+        F: Future<Output = Result<(), RolloutError>> + Send + 'static,
+    {
+        let (shared, wake, state) = self.handles();
+        if counts {
+            self.state().wait_for(model);
+        }
+        let work = tokio::spawn(work(shared, self.environment.clone()));
+        let name = model.to_owned();
+        let task = tokio::spawn(async move {
+            match work.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, model = name, ?kind, "upkeep failed");
+                    if !counts {
+                        lock(&state).wait_for(&name);
+                    }
+                }
+                Err(error) => tracing::error!(%error, model = name, ?kind, "upkeep ended early"),
+            }
+            wake.notify_one();
+        });
+        self.state().upkeep.insert(model.to_owned(), (kind, task));
+    }
+
+    /// Removes a container, unless that is under way.
+    pub fn remove<F>(&self, container: &str, work: impl FnOnce(Arc<Shared>, String) -> F)
+    where
+        F: Future<Output = Result<(), RolloutError>> + Send + 'static,
+    {
+        let (shared, wake, _) = self.handles();
+        let mut state = self.state();
+        state.removals.retain(|_, task| !task.is_finished());
+        if state.removals.contains_key(container) {
+            return;
+        }
+        let work = work(shared, self.environment.clone());
+        let name = container.to_owned();
+        let task = tokio::spawn(async move {
+            if let Err(error) = work.await {
+                tracing::warn!(%error, container = name, "a left-over container stays for now");
+            }
+            wake.notify_one();
+        });
+        state.removals.insert(container.to_owned(), task);
+    }
+
+    pub fn abort(&self, model: &str) {
+        if let Some(job) = self.state().rollouts.get(model) {
+            job.cancel.cancel();
+        }
+    }
+
+    pub fn abort_all(&self) {
+        for job in self.state().rollouts.values() {
+            job.cancel.cancel();
+        }
+    }
+
+    /// Aborts everything and waits for it. Containers that serve go on.
+    pub async fn stop(&self) {
+        self.abort_all();
+        let (rollouts, upkeep) = {
+            let mut state = self.state();
+            (std::mem::take(&mut state.rollouts), std::mem::take(&mut state.upkeep))
+        };
+        for (_, task) in upkeep.into_values() {
+            task.abort();
+        }
+        for job in rollouts.into_values() {
+            let _ = job.task.await;
+        }
+    }
+
+    fn handles(&self) -> (Arc<Shared>, Arc<Notify>, Arc<Mutex<State>>) {
+        (Arc::clone(&self.shared), Arc::clone(&self.wake), Arc::clone(&self.state))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl State {
+    fn wait_for(&mut self, model: &str) {
+        let now = now_ms();
+        let before = self.back_off.get(model).copied();
+        self.back_off.insert(model.to_owned(), next_back_off(before, now));
+    }
+}
+
+/// Doubles from try to try; begins anew after a good while.
+fn next_back_off(before: Option<BackOff>, now_ms: i64) -> BackOff {
+    let tries = match before {
+        Some(before) if now_ms - before.last_ms.max(before.not_before_ms) < FORGIVEN_AFTER_MS => {
+            before.tries + 1
+        }
+        _ => 0,
+    };
+    let wait = BACK_OFF_MS.saturating_mul(1 << tries.min(10)).min(BACK_OFF_MAX_MS);
+    BackOff { tries, last_ms: now_ms, not_before_ms: now_ms + wait }
+}
+
+async fn report_panic(shared: &Shared, order: &Order, fence: &Fence, message: &str) {
+    tracing::error!(message, model = order.model, "the rollout ended early");
+    let Some(fence) = fence.current() else {
+        return;
+    };
+    let report = ReportRollout {
+        fence,
+        phase: RolloutPhase::Failed,
+        reason_code: Some(reason::DEPLOYER_ERROR.to_owned()),
+        message: Some("the deployer met a defect of its own; its log has the details".to_owned()),
+        revision: None,
+    };
+    let id = &order.rollout_id;
+    if let Err(error) = shared.client.report_rollout(id, &report).await {
+        tracing::warn!(%error, rollout = id, "a failure could not be reported");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_doubles_to_a_minute_and_is_forgiven() {
+        let mut waits = Vec::new();
+        let (mut now, mut last) = (0, None);
+        for _ in 0..8 {
+            let next = next_back_off(last, now);
+            waits.push(next.not_before_ms - now);
+            now = next.not_before_ms;
+            last = Some(next);
+        }
+        assert_eq!(waits, [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
+        let later = next_back_off(last, now + FORGIVEN_AFTER_MS);
+        assert_eq!(later.not_before_ms - now - FORGIVEN_AFTER_MS, 1_000);
+    }
+}

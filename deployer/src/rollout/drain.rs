@@ -1,0 +1,86 @@
+//! Letting go of containers.
+
+use super::{Order, RolloutError, log::RolloutLog, upkeep};
+use crate::{
+    engine::{Container, ContainerState},
+    labels,
+    shared::Shared,
+};
+use std::{collections::BTreeMap, time::Duration};
+
+/// How long a container's last output may take on its way to the log.
+const LOG_WAIT: Duration = Duration::from_secs(2);
+
+fn of_model(shared: &Shared, order: &Order) -> BTreeMap<String, String> {
+    let mut wanted = labels::serving(&shared.instance, &order.environment);
+    wanted.insert(labels::MODEL.to_owned(), order.model.clone());
+    wanted
+}
+
+/// Every container of the model but the one that serves now.
+pub(super) async fn others(
+    shared: &Shared,
+    order: &Order,
+    serving_id: &str,
+) -> Result<Vec<Container>, RolloutError> {
+    let mut all = shared.engine.containers(&of_model(shared, order)).await?;
+    all.retain(|container| container.id != serving_id);
+    Ok(all)
+}
+
+/// Removes what a rollout that did not succeed has started. A container that has the route after
+/// all stays for the plan, which routes to the serving one first.
+pub(super) async fn remove_attempt(shared: &Shared, order: &Order) -> Result<(), RolloutError> {
+    for container in shared.engine.containers(&of_model(shared, order)).await? {
+        let label = |name| container.labels.get(name);
+        let serves = label(labels::REVISION) == order.serving_revision.as_ref();
+        let mine = label(labels::ROLLOUT) == Some(&order.rollout_id);
+        let routed = shared.routing.target(&order.environment, &order.model);
+        if mine && !serves && (routed.is_none() || upkeep::target_of(&container) != routed) {
+            remove_container(shared, &container).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Waits for the container's last request, then stops and removes it.
+pub async fn drain_and_remove(
+    shared: &Shared,
+    container: &Container,
+    log: Option<&RolloutLog>,
+) -> Result<(), RolloutError> {
+    if let Some(target) = upkeep::target_of(container) {
+        let left = shared.routing.drained(&target, shared.config.deadlines.drain).await;
+        if let Some(log) = log {
+            log.event(&match left {
+                0 => format!("drained {}", container.name),
+                _ => format!(
+                    "{left} requests to {} did not end within {} s",
+                    container.name,
+                    shared.config.deadlines.drain.as_secs()
+                ),
+            });
+        }
+    }
+    remove_container(shared, container).await
+}
+
+/// Stops and removes a container once its output is in the log.
+pub async fn remove_container(shared: &Shared, container: &Container) -> Result<(), RolloutError> {
+    let grace = shared.config.deadlines.stop;
+    shared.engine.stop(&container.id, grace).await?;
+    shared.followers.finish(&container.id, LOG_WAIT).await;
+    shared.engine.remove(&container.id).await?;
+    if let (Some(pool), Some(port)) = (&shared.ports, host_port(container)) {
+        pool.release(port);
+    }
+    Ok(())
+}
+
+/// Port of the loopback address, of a container that runs and has one.
+pub fn host_port(container: &Container) -> Option<u16> {
+    match container.state {
+        ContainerState::Running { host_port, .. } => host_port,
+        _ => None,
+    }
+}

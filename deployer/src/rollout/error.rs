@@ -1,0 +1,98 @@
+//! How a rollout ends other than well.
+
+use crate::{cache::CacheError, engine::EngineError, images::ResolveError, routing::RoutingError};
+use waybill_client::ClientError;
+
+/// Codes that people's scripts may rely on.
+pub mod reason {
+    pub const SIGNATURE_INVALID: &str = "SIGNATURE_INVALID";
+    pub const VERSION_NOT_DEPLOYABLE: &str = "VERSION_NOT_DEPLOYABLE";
+    pub const RUNTIME_UNSUPPORTED: &str = "RUNTIME_UNSUPPORTED";
+    pub const REQUIREMENTS_MISSING: &str = "REQUIREMENTS_MISSING";
+    pub const REQUIREMENTS_UNRESOLVABLE: &str = "REQUIREMENTS_UNRESOLVABLE";
+    pub const BASE_IMAGE_MISSING: &str = "BASE_IMAGE_MISSING";
+    pub const IMAGE_BUILD_FAILED: &str = "IMAGE_BUILD_FAILED";
+    pub const MODEL_CONTENT_MISMATCH: &str = "MODEL_CONTENT_MISMATCH";
+    pub const CONTAINER_EXITED: &str = "CONTAINER_EXITED";
+    pub const HEALTH_CHECK_FAILED: &str = "HEALTH_CHECK_FAILED";
+    pub const NO_FREE_PORT: &str = "NO_FREE_PORT";
+    pub const ROUTE_NOT_SWITCHED: &str = "ROUTE_NOT_SWITCHED";
+    pub const ENGINE_UNAVAILABLE: &str = "ENGINE_UNAVAILABLE";
+    pub const ENGINE_REFUSED: &str = "ENGINE_REFUSED";
+    pub const DEADLINE_EXCEEDED: &str = "DEADLINE_EXCEEDED";
+    pub const REGISTRY_REFUSED: &str = "REGISTRY_REFUSED";
+    pub const DEPLOYER_ERROR: &str = "DEPLOYER_ERROR";
+}
+
+/// Why a rollout did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum RolloutError {
+    /// It will not heal by itself.
+    #[error("{code}: {message}")]
+    Failed { code: &'static str, message: String },
+    /// Something newer took its place, or the environment is another deployer's now.
+    #[error("aborted")]
+    Aborted,
+    /// The registry is away; the rollout is tried again.
+    #[error(transparent)]
+    Unreachable(ClientError),
+}
+
+impl RolloutError {
+    pub fn failed(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Failed { code, message: message.into() }
+    }
+}
+
+impl From<ClientError> for RolloutError {
+    fn from(error: ClientError) -> Self {
+        if error.is_unreachable() {
+            Self::Unreachable(error)
+        } else {
+            Self::failed(reason::REGISTRY_REFUSED, error.to_string())
+        }
+    }
+}
+
+impl From<EngineError> for RolloutError {
+    fn from(error: EngineError) -> Self {
+        let code = match &error {
+            EngineError::Unavailable { .. } | EngineError::TimedOut { .. } => reason::ENGINE_UNAVAILABLE,
+            EngineError::BuildFailed { .. } => reason::IMAGE_BUILD_FAILED,
+            _ => reason::ENGINE_REFUSED,
+        };
+        Self::failed(code, error.to_string())
+    }
+}
+
+impl From<ResolveError> for RolloutError {
+    fn from(error: ResolveError) -> Self {
+        match error {
+            ResolveError::Engine(error) => error.into(),
+            ResolveError::Unresolvable { .. } => {
+                Self::failed(reason::REQUIREMENTS_UNRESOLVABLE, error.to_string())
+            }
+            ResolveError::Stopped { .. } | ResolveError::NotText => {
+                Self::failed(reason::DEPLOYER_ERROR, error.to_string())
+            }
+        }
+    }
+}
+
+impl From<CacheError> for RolloutError {
+    fn from(error: CacheError) -> Self {
+        match error {
+            CacheError::Fetch { source, .. } if source.is_unreachable() => Self::Unreachable(source),
+            CacheError::Mismatch { .. } | CacheError::Fetch { .. } => {
+                Self::failed(reason::MODEL_CONTENT_MISMATCH, error.to_string())
+            }
+            CacheError::Io { .. } => Self::failed(reason::DEPLOYER_ERROR, error.to_string()),
+        }
+    }
+}
+
+impl From<RoutingError> for RolloutError {
+    fn from(error: RoutingError) -> Self {
+        Self::failed(reason::ROUTE_NOT_SWITCHED, error.to_string())
+    }
+}

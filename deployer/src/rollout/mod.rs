@@ -1,0 +1,223 @@
+//! One rollout: verify, lock, build, start, check, switch, drain. A revision that is not ready
+//! never gets traffic, the old one is not touched before the new one serves, and an abort always
+//! wins.
+
+mod drain;
+mod error;
+mod evidence;
+mod health;
+mod launch;
+mod lock;
+mod log;
+mod prepare;
+mod report;
+mod revision;
+pub mod upkeep;
+
+pub use drain::{drain_and_remove, host_port};
+pub use error::{RolloutError, reason};
+pub use log::{LogTarget, RolloutLog, now_ms};
+use report::Reporter;
+
+use crate::{lease::Fence, plan::Target, shared::Shared};
+use prepare::Prepared;
+use std::{future::Future, time::Duration};
+use tokio_util::sync::CancellationToken;
+use waybill_client::api::{Revision, RolloutPhase};
+
+/// What to bring up.
+#[derive(Debug, Clone)]
+pub struct Order {
+    pub environment: String,
+    pub model: String,
+    pub version: i64,
+    pub version_uid: String,
+    pub generation: i64,
+    /// Whose log it writes, and whose phases it reports when it is a rollout.
+    pub rollout_id: String,
+    /// What serves now: its container is never removed because something new failed.
+    pub serving_revision: Option<String>,
+    pub kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A change that somebody asked for: every phase is reported.
+    Rollout,
+    /// The serving revision once more, because its container has gone: nothing changes for the
+    /// registry, so nothing is reported.
+    Restore,
+}
+
+/// Carries the order out and reports how it ended. An error means that the end could not be
+/// reported, or that there is none to report.
+pub async fn run(
+    shared: &Shared,
+    order: &Order,
+    fence: &Fence,
+    cancel: &CancellationToken,
+) -> Result<(), RolloutError> {
+    let log = RolloutLog::start(
+        shared.client.clone(),
+        fence.clone(),
+        LogTarget {
+            environment: order.environment.clone(),
+            model: order.model.clone(),
+            rollout_id: order.rollout_id.clone(),
+        },
+    );
+    let reporter = Reporter { client: &shared.client, fence, order };
+    let rollout = Rollout { shared, order, fence, log: &log, reporter: &reporter };
+    let result = rollout.carry_out(cancel).await;
+    if let Err(RolloutError::Failed { code, message }) = &result {
+        log.event(&format!("{code}: {message}"));
+    }
+    log.finish().await;
+    match result {
+        Err(RolloutError::Failed { code, message }) => {
+            tracing::warn!(
+                environment = order.environment,
+                model = order.model,
+                version = order.version,
+                code,
+                "the rollout failed"
+            );
+            if order.kind == Kind::Restore {
+                return Err(RolloutError::Failed { code, message });
+            }
+            reporter.failed(code, message).await
+        }
+        other => other,
+    }
+}
+
+struct Rollout<'a> {
+    shared: &'a Shared,
+    order: &'a Order,
+    fence: &'a Fence,
+    log: &'a RolloutLog,
+    reporter: &'a Reporter<'a>,
+}
+
+/// A container that answers.
+struct Ready {
+    container_id: String,
+    target: Target,
+    revision: Revision,
+}
+
+impl Rollout<'_> {
+    async fn carry_out(&self, cancel: &CancellationToken) -> Result<(), RolloutError> {
+        let brought_up = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(RolloutError::Aborted),
+            result = self.bring_up() => result,
+        };
+        let switched = match brought_up {
+            Ok(ready) => self.switch(ready).await,
+            Err(error) => Err(error),
+        };
+        let ready = match switched {
+            Ok(ready) => ready,
+            Err(error) => {
+                self.clean_up().await;
+                return Err(error);
+            }
+        };
+        self.finish(ready, cancel).await
+    }
+
+    async fn bring_up(&self) -> Result<Ready, RolloutError> {
+        let Prepared { runtime, mut revision, model_folder } = prepare::prepare(self).await?;
+        if let (Kind::Restore, Some(serving)) = (self.order.kind, &self.order.serving_revision) {
+            // To the registry it is the revision that serves, even on a base image made anew;
+            // what it really runs is in the container's spec hash.
+            revision.revision_id.clone_from(serving);
+        }
+        self.reporter.phase(RolloutPhase::Starting, None).await?;
+        let mut spec = revision::container(self.shared, self.order, &revision, runtime, &model_folder);
+        if self.shared.ports.is_some() {
+            spec.publish = Some((0, runtime.port));
+        }
+        let deadlines = &self.shared.config.deadlines;
+        self.log.event(&format!("starting container {}", spec.name));
+        let container =
+            within("starting the container", deadlines.start, launch::launch(self.shared, &spec)).await?;
+        self.shared.followers.ensure(
+            &container.id,
+            self.fence,
+            LogTarget {
+                environment: self.order.environment.clone(),
+                model: self.order.model.clone(),
+                rollout_id: self.order.rollout_id.clone(),
+            },
+        );
+
+        self.reporter.phase(RolloutPhase::HealthCheck, None).await?;
+        let started = std::time::Instant::now();
+        let target = health::wait_until_ready(self.shared, &container.id, runtime, deadlines.health).await?;
+        self.log.event(&format!(
+            "{} answers {} after {:.1} s",
+            target.upstream,
+            runtime.ready_path,
+            started.elapsed().as_secs_f64()
+        ));
+        Ok(Ready { container_id: container.id, target, revision })
+    }
+
+    /// Puts the route on the new container; back on the old one when the gateway does not follow.
+    async fn switch(&self, ready: Ready) -> Result<Ready, RolloutError> {
+        let (routing, order) = (&self.shared.routing, self.order);
+        let phase = RolloutPhase::Switching;
+        self.reporter.phase(phase, Some(&ready.revision)).await?;
+        let before = routing.target(&order.environment, &order.model);
+        let generation = routing.set(&order.environment, &order.model, Some(&ready.target))?;
+        let wait = self.shared.config.deadlines.switch;
+        if let Err(error) = routing.confirm(generation, wait).await {
+            routing.set(&order.environment, &order.model, before.as_ref())?;
+            return Err(error.into());
+        }
+        self.log
+            .event(&format!("version {} serves at /{}/{}", order.version, order.environment, order.model));
+        Ok(ready)
+    }
+
+    /// From here on the new revision serves: an abort only leaves the old container to whoever
+    /// comes next.
+    async fn finish(&self, ready: Ready, cancel: &CancellationToken) -> Result<(), RolloutError> {
+        let phase = RolloutPhase::Draining;
+        self.reporter.phase(phase, Some(&ready.revision)).await?;
+        let old = drain::others(self.shared, self.order, &ready.container_id).await?;
+        for container in old {
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Err(RolloutError::Aborted),
+                result = drain_and_remove(self.shared, &container, Some(self.log)) => result?,
+            }
+        }
+        let phase = RolloutPhase::Succeeded;
+        self.reporter.phase(phase, Some(&ready.revision)).await
+    }
+
+    /// Removes what this rollout started, and nothing that serves.
+    async fn clean_up(&self) {
+        if let Err(error) = drain::remove_attempt(self.shared, self.order).await {
+            // The plan removes it as a left-over later.
+            tracing::warn!(%error, model = self.order.model, "a failed container stays for now");
+        }
+    }
+}
+
+/// A step with a deadline of its own.
+async fn within<T>(
+    step: &str,
+    deadline: Duration,
+    work: impl Future<Output = Result<T, RolloutError>>,
+) -> Result<T, RolloutError> {
+    tokio::time::timeout(deadline, work).await.unwrap_or_else(|_| {
+        Err(RolloutError::failed(
+            reason::DEADLINE_EXCEEDED,
+            format!("{step} took longer than {} s", deadline.as_secs()),
+        ))
+    })
+}

@@ -1,0 +1,99 @@
+//! Keeping alive what serves.
+
+use super::{LogTarget, RolloutError, RolloutLog, drain_and_remove, health, launch, reason};
+use crate::{
+    engine::{Container, ContainerState},
+    labels,
+    lease::Fence,
+    runtime,
+    shared::Shared,
+};
+use waybill_client::api::ReportStopped;
+
+/// Routes to a container that runs, once it answers. The route stays when a rollout has moved it
+/// meanwhile.
+pub async fn adopt(
+    shared: &Shared,
+    environment: &str,
+    model: &str,
+    container: &Container,
+) -> Result<(), RolloutError> {
+    let runtime = runtime_of(container)?;
+    let before = shared.routing.target(environment, model);
+    let deadline = shared.config.deadlines.health;
+    let target = health::wait_until_ready(shared, &container.id, runtime, deadline).await?;
+    shared.routing.set_if(environment, model, Some(&target), |present| {
+        present.is_none() || present == before.as_ref()
+    })?;
+    Ok(())
+}
+
+/// Starts a container that has ended and routes to it once it answers.
+pub async fn restart(
+    shared: &Shared,
+    environment: &str,
+    model: &str,
+    container: &Container,
+    fence: &Fence,
+) -> Result<(), RolloutError> {
+    let rollout_id = container.labels.get(labels::ROLLOUT);
+    let log = RolloutLog::start(
+        shared.client.clone(),
+        fence.clone(),
+        LogTarget {
+            environment: environment.to_owned(),
+            model: model.to_owned(),
+            rollout_id: rollout_id.cloned().unwrap_or_default(),
+        },
+    );
+    if let ContainerState::Exited(exit) = &container.state {
+        log.event(&format!("container {} {exit}: starting it again", container.name));
+    }
+    log.finish().await;
+    shared.engine.start(&container.id).await?;
+    adopt(shared, environment, model, container).await
+}
+
+/// Ends a deployment: no route, no containers, and the registry knows.
+pub async fn stop(
+    shared: &Shared,
+    environment: &str,
+    model: &str,
+    generation: i64,
+    was_serving: bool,
+    fence: &Fence,
+) -> Result<(), RolloutError> {
+    let table = shared.routing.remove(environment, model)?;
+    let wait = shared.config.deadlines.switch;
+    shared.routing.confirm(table, wait).await?;
+    let mut wanted = labels::serving(&shared.instance, environment);
+    wanted.insert(labels::MODEL.to_owned(), model.to_owned());
+    for container in shared.engine.containers(&wanted).await? {
+        drain_and_remove(shared, &container, None).await?;
+    }
+    if was_serving {
+        let report = ReportStopped {
+            fence: fence.current().ok_or(RolloutError::Aborted)?,
+            generation,
+            message: "nothing is desired here any more".to_owned(),
+        };
+        let client = &shared.client;
+        client.report_stopped(environment, model, &report).await?;
+    }
+    Ok(())
+}
+
+fn runtime_of(container: &Container) -> Result<&'static runtime::Runtime, RolloutError> {
+    let name = container.labels.get(labels::RUNTIME);
+    runtime::RUNTIMES.iter().find(|runtime| name.is_some_and(|name| name == runtime.name)).ok_or_else(|| {
+        RolloutError::failed(
+            reason::RUNTIME_UNSUPPORTED,
+            format!("container {} has runtime {name:?}, which this version does not know", container.name),
+        )
+    })
+}
+
+/// Where a container answers, by its own runtime.
+pub fn target_of(container: &Container) -> Option<crate::plan::Target> {
+    launch::target(container, runtime_of(container).ok()?)
+}
