@@ -80,7 +80,12 @@ def measure_runs(server, figures):
 
 def large_batch(wire, run, number):
     metrics = [
-        {"key": f"m{index % 10}", "value": index / 7, "timestamp": 1700000000000 + index, "step": number * 100 + index // 10}
+        {
+            "key": f"m{index % 10}",
+            "value": index / 7,
+            "timestamp": 1700000000000 + index,
+            "step": number * 100 + index // 10,
+        }
         for index in range(1000)
     ]
     return wire.encode("POST", "runs/log-batch", {"run_id": run, "metrics": metrics})

@@ -52,10 +52,12 @@ print(prediction.round(4).tolist())
 # %% Search
 runs = mlflow.search_runs(
     experiment_names=["iris"],
-    filter_string="metrics.test_accuracy > 0.5 and params.C = '%s'" % strength,
+    filter_string=f"metrics.test_accuracy > 0.5 and params.C = '{strength}'",
     order_by=["metrics.test_accuracy DESC"],
 )
-print(f"search found {len(runs)} run(s) with C={strength}; best test accuracy {runs.iloc[0]['metrics.test_accuracy']:.4f}")
+print(
+    f"search found {len(runs)} run(s) with C={strength}; best test accuracy {runs.iloc[0]['metrics.test_accuracy']:.4f}"
+)
 assert run.info.run_id in set(runs["run_id"]), "the search must find the run that just ended"
 
 # %% Keep what a caller needs to ask the served model the same question

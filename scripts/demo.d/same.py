@@ -2,8 +2,9 @@
 
 import json
 import sys
+from pathlib import Path
 
 import numpy
 
-answer, expected = (json.load(open(path))["predictions"] for path in sys.argv[1:3])
+answer, expected = (json.loads(Path(path).read_text())["predictions"] for path in sys.argv[1:3])
 sys.exit(not numpy.allclose(answer, expected, rtol=0, atol=1e-9))

@@ -21,8 +21,7 @@ serve_main() {
   URL=http://$(flag_value --listen 127.0.0.1:5000 "${flags[@]}")
   GATEWAY=http://$(flag_value --gateway-listen 127.0.0.1:8080 "${flags[@]}")
   started=$(now_ms)
-  serve serve "$WORK" "${flags[@]}"
-  SERVER_PID=$SERVED_PID
+  serve SERVER_PID "$WORK" "${flags[@]}"
   wait_for 30 curl -sf "$URL/health" || fail "no answer from $URL/health"
   figure "waybill serve, fresh folder, to /health" "$(($(now_ms) - started)) ms"
   export WAYBILL_URL=$URL MLFLOW_TRACKING_URI=$URL
@@ -211,8 +210,7 @@ step_8() {
   run waybill restore "$WORK/backup.tar" --data-dir "$WORK/elsewhere"
   local port other
   port=$(free_port) other=http://127.0.0.1:$port
-  serve elsewhere "$WORK" --data-dir "$WORK/elsewhere" --listen "127.0.0.1:$port" --no-deployer
-  OTHER_PID=$SERVED_PID
+  serve OTHER_PID "$WORK" --data-dir "$WORK/elsewhere" --listen "127.0.0.1:$port" --no-deployer
   wait_for 30 curl -sf "$other/health" || fail "the restored server does not answer"
   run waybill --url "$other" verify plain@1
   run waybill --url "$other" verify iris@1

@@ -20,7 +20,7 @@ tour_close() {
   for pid in $LOAD_PID $OTHER_PID $SERVER_PID; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null; done
   remove_containers
   if [ $status != 0 ] && [ $status != 130 ]; then
-    [ -s "$WORK/serve.log" ] && { echo "--- last lines of the server's log ($WORK/serve.log)"; tail -15 "$WORK/serve.log"; }
+    [ -s "$WORK/SERVER_PID.log" ] && { echo "--- last lines of the server's log ($WORK/SERVER_PID.log)"; tail -15 "$WORK/SERVER_PID.log"; }
     printf '\nthe tour FAILED in step %s\n' "${STEP:-0}" >&2
   elif [ -n "$WORK" ]; then
     rm -rf "$WORK"
@@ -71,14 +71,15 @@ expect() {
 # Field of the last output as JSON, or of a command's: json 'PYTHON EXPRESSION OVER d' <FILE
 json() { "$PYTHON" -c "import json, sys; d = json.load(sys.stdin); print($1)"; }
 
-# serve NAME FOLDER ARGUMENTS…  starts waybill serve in FOLDER; its log goes to $WORK/NAME.log.
+# serve VARIABLE FOLDER ARGUMENTS…  starts waybill serve in FOLDER and puts its process id into
+# VARIABLE; its log goes to $WORK/VARIABLE.log.
 serve() {
-  local name=$1 folder=$2
+  local variable=$1 folder=$2
   shift 2
   mkdir -p "$folder"
   as_typed waybill serve "$@"
-  (cd "$folder" && exec waybill serve "$@") >"$WORK/$name.log" 2>&1 &
-  SERVED_PID=$!
+  (cd "$folder" && exec waybill serve "$@") >"$WORK/$variable.log" 2>&1 &
+  printf -v "$variable" %s $!
 }
 
 # same_prediction URL FOLDER  asks the served model the notebook's question.

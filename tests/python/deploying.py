@@ -11,7 +11,7 @@ import mlflow
 import requests
 
 DEMO = Path(__file__).parents[2] / "scripts/demo.d"
-CODE = '''
+CODE = """
 import mlflow
 from mlflow.pyfunc import PythonModel
 
@@ -24,7 +24,7 @@ class Answer(PythonModel):
         return [[self.answer]] * len(model_input)
 
 mlflow.models.set_model(Answer())
-'''
+"""
 QUESTION = {"dataframe_split": {"columns": ["x"], "data": [[1.0]]}}
 
 

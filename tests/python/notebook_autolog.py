@@ -1,7 +1,6 @@
 """A second kind of notebook: autolog registers the model itself, before it logs datasets and metrics."""
 
 import json
-import sys
 
 import mlflow
 from sklearn.datasets import load_iris

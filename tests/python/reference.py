@@ -13,9 +13,7 @@ import requests
 from server import free_port
 
 # Assigned by each server: compared for presence, not for value.
-CLOCK_KEYS = re.compile(
-    r"(_time|_timestamp|_timestamp_ms|_time_ms)$|^timestamp$|^creation_timestamp$"
-)
+CLOCK_KEYS = re.compile(r"(_time|_timestamp|_timestamp_ms|_time_ms)$|^timestamp$|^creation_timestamp$")
 # MLflow decorates its errors with Databricks' classes; its client reads code and message only.
 DATABRICKS_KEYS = {"sqlstate", "error_class"}
 URI_KEYS = ("artifact_uri", "artifact_location", "source", "root_uri", "storage_location")

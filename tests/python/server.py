@@ -125,9 +125,7 @@ class Server:
     def mlflow(self, method, path, body=None, **options):
         """An MLflow REST call below /api/2.0/mlflow/."""
         key = "params" if method == "GET" else "json"
-        return requests.request(
-            method, f"{self.url}/api/2.0/mlflow/{path}", **{key: body}, timeout=60, **options
-        )
+        return requests.request(method, f"{self.url}/api/2.0/mlflow/{path}", **{key: body}, timeout=60, **options)
 
     def api(self, method, path, **options):
         """A native call below /api/v1/."""

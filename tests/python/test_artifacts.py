@@ -210,9 +210,7 @@ def test_memory_stays_flat(any_server, size_mib):
             expected.update(chunk)
             yield chunk
 
-    response = requests.put(
-        f"{any_server.url}{BASE}/large/f", data=produce(), timeout=600
-    )
+    response = requests.put(f"{any_server.url}{BASE}/large/f", data=produce(), timeout=600)
     assert response.status_code == 200, response.text
     actual = hashlib.sha256()
     with requests.get(f"{any_server.url}{BASE}/large/f", stream=True, timeout=600) as download:

@@ -21,7 +21,18 @@ def mlflow_error(answer, code="INVALID_PARAMETER_VALUE", status=400):
 
 @pytest.mark.parametrize(
     "body",
-    [b"{", b"not json", b"[1]", b'"text"', b"null", b'{"name": "x"', b'{"name": "\xff"}', b"", b"{" * 100_000, b"[" * 100_000],
+    [
+        b"{",
+        b"not json",
+        b"[1]",
+        b'"text"',
+        b"null",
+        b'{"name": "x"',
+        b'{"name": "\xff"}',
+        b"",
+        b"{" * 100_000,
+        b"[" * 100_000,
+    ],
     ids=lambda body: repr(body[:12]),
 )
 def test_wrong_json(server, body):
@@ -64,7 +75,9 @@ def test_floods_in_fields(server, body, field):
 def test_many_aliases_are_capped(server):
     server.mlflow("POST", "registered-models/create", {"name": "aliases"})
     server.mlflow("POST", "model-versions/create", {"name": "aliases", "source": "s3://elsewhere/x"})
-    answer = server.mlflow("POST", "registered-models/alias", {"name": "aliases", "alias": "a" * 1_000_000, "version": "1"})
+    answer = server.mlflow(
+        "POST", "registered-models/alias", {"name": "aliases", "alias": "a" * 1_000_000, "version": "1"}
+    )
     assert answer.status_code == 400 and answer.json()["error_code"] == "INVALID_PARAMETER_VALUE"
 
 
@@ -135,7 +148,11 @@ def test_a_digest_that_does_not_match(server):
     refused = server.api("POST", "models/mismatch/versions", json={"upload_id": upload_id})
     assert 400 <= refused.status_code < 500, refused.text
     assert server.api("GET", "models/mismatch").status_code == 404
-    assert server.api("PUT", f"uploads/{upload_id}/blobs/{digest}", data=b"what was promised").status_code in (200, 201, 204)
+    assert server.api("PUT", f"uploads/{upload_id}/blobs/{digest}", data=b"what was promised").status_code in (
+        200,
+        201,
+        204,
+    )
     assert server.api("POST", "models/mismatch/versions", json={"upload_id": upload_id}).status_code in (200, 201)
 
 

@@ -87,7 +87,20 @@ def test_files_of_a_version(stocked, escape):
 
 @pytest.mark.parametrize(
     "path",
-    ["../x", "a/../../x", "/etc/passwd", "C:\\x", "\\\\h\\s", "a\0b", "a\nb", ".", "", "a//b", ".git/config", "model.sig"],
+    [
+        "../x",
+        "a/../../x",
+        "/etc/passwd",
+        "C:\\x",
+        "\\\\h\\s",
+        "a\0b",
+        "a\nb",
+        ".",
+        "",
+        "a//b",
+        ".git/config",
+        "model.sig",
+    ],
 )
 def test_names_in_an_upload(stocked, path):
     digest = "sha256:" + "0" * 64
@@ -140,7 +153,15 @@ def test_sources_of_a_version(stocked, source, as_prompt):
 
 
 @pytest.mark.parametrize(
-    "location", ["http://h/a?/../../etc", "http://h/a#/../", "http://h/a;/..", "file:///etc/../root", "../up", "mlflow-artifacts:/../x"]
+    "location",
+    [
+        "http://h/a?/../../etc",
+        "http://h/a#/../",
+        "http://h/a;/..",
+        "file:///etc/../root",
+        "../up",
+        "mlflow-artifacts:/../x",
+    ],
 )
 def test_artifact_locations(stocked, location):
     response = stocked.mlflow("POST", "experiments/create", {"name": location, "artifact_location": location})

@@ -11,10 +11,19 @@ JSON = {"Content-Type": "application/json"}
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:5000", "169.254.169.254", "", "127.0.0.1@evil.example"]
+    "host",
+    [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example:5000",
+        "169.254.169.254",
+        "",
+        "127.0.0.1@evil.example",
+    ],
 )
 @pytest.mark.parametrize(
-    ("method", "target"), [("GET", "/health"), ("GET", "/api/v1/info"), ("POST", WRITE), ("GET", "/api/2.0/mlflow/experiments/search")]
+    ("method", "target"),
+    [("GET", "/health"), ("GET", "/api/v1/info"), ("POST", WRITE), ("GET", "/api/2.0/mlflow/experiments/search")],
 )
 def test_foreign_hosts(server, host, method, target):
     answer = raw.send(server.port, method, target, BODY if method == "POST" else b"", {**JSON, "Host": host})

@@ -112,7 +112,9 @@ def test_backup_comes_back_elsewhere(stocked, make_server, tmp_path):
     assert here == there
     assert stocked.cli("keys", "export").stdout == elsewhere.cli("keys", "export").stdout
     elsewhere.cli("pull", "net@1", tmp_path / "pulled")
-    assert (tmp_path / "pulled/deep/er/weights.bin").read_bytes() == (stocked.model / "deep/er/weights.bin").read_bytes()
+    assert (tmp_path / "pulled/deep/er/weights.bin").read_bytes() == (
+        stocked.model / "deep/er/weights.bin"
+    ).read_bytes()
     elsewhere.cli("push", tmp_path / "pulled/deep", "net")
     assert elsewhere.api("GET", "models/net/versions/2").status_code == 200
 

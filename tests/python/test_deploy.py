@@ -30,7 +30,9 @@ from server import BINARY, Server, environment
 def base_image():
     """What `waybill images base` makes, once for the machine."""
     flags = ["--ca-bundle", os.environ["SSL_CERT_FILE"]] if os.environ.get("SSL_CERT_FILE") else []
-    made = subprocess.run([BINARY, "images", "base", *flags], capture_output=True, text=True, env=environment(), timeout=900)
+    made = subprocess.run(
+        [BINARY, "images", "base", *flags], capture_output=True, text=True, env=environment(), timeout=900
+    )
     if made.returncode != 0:
         missing(f"a base image: {made.stdout}{made.stderr}")
 
@@ -137,7 +139,9 @@ def test_code_that_raises_never_takes_traffic(net):
     load.assert_clean()
     assert "no weights here" in said and "ping" in said.lower(), said
     state = deployment(net, "net")
-    assert state["serving"]["version"] == 1 and state["rollout"]["phase"] == "failed" and state["rollout"]["reason_code"]
+    assert (
+        state["serving"]["version"] == 1 and state["rollout"]["phase"] == "failed" and state["rollout"]["reason_code"]
+    )
     promotions = net.api("GET", "models/net/history", params={"environment": "production"}).json()["promotions"]
     assert promotions[0]["version"] == broken
     until(lambda: len(containers(net, "net", everything=True)) == 2, what="the broken container's end")
@@ -146,7 +150,9 @@ def test_code_that_raises_never_takes_traffic(net):
 
 def test_a_container_that_dies_comes_back(net):
     (container,) = [
-        one for one in containers(net, "net") if docker("inspect", "-f", '{{index .Config.Labels "io.waybill.environment"}}', one) == "production"
+        one
+        for one in containers(net, "net")
+        if docker("inspect", "-f", '{{index .Config.Labels "io.waybill.environment"}}', one) == "production"
     ]
     docker("kill", container)
     until(lambda: answer_of(net, "net") == 1, what="serving again after docker kill")
@@ -185,7 +191,14 @@ def test_newer_change_wins(net):
 def test_gateway_as_its_own_process(net, live):
     """serve restarts, even by kill -9, and not one request fails."""
     separate = Server(net.folder.parent / "separate", "--gateway", "external", deployer=True).start()
-    command = [BINARY, "gateway", "--listen", f"127.0.0.1:{separate.gateway_port}", "--data-dir", str(separate.data_dir)]
+    command = [
+        BINARY,
+        "gateway",
+        "--listen",
+        f"127.0.0.1:{separate.gateway_port}",
+        "--data-dir",
+        str(separate.data_dir),
+    ]
     gateway = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         register(separate, live.work, "apart", 7)
@@ -224,7 +237,16 @@ def test_requirements_that_do_not_resolve(net):
     assert not containers(net, "unsolvable", everything=True)
 
 
-@pytest.mark.parametrize("line", ["numpy; touch /tmp/waybill-owned", "$(touch /tmp/waybill-owned)", "numpy && id", "-r /etc/passwd", "--index-url=http://evil"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "numpy; touch /tmp/waybill-owned",
+        "$(touch /tmp/waybill-owned)",
+        "numpy && id",
+        "-r /etc/passwd",
+        "--index-url=http://evil",
+    ],
+)
 def test_requirements_with_shell_characters(net, tmp_path, line):
     """As a plain folder, since MLflow's client would refuse to write such a line."""
     folder = tmp_path / "model"
@@ -256,7 +278,9 @@ def test_damaged_content_is_not_deployed(net):
     version = register(net, net.work, "rotten", 4)
     digest = next(
         layer["digest"]
-        for layer in net.api("GET", f"versions/{net.api('GET', f'models/rotten/versions/{version}').json()['uid']}/manifest").json()["layers"]
+        for layer in net.api(
+            "GET", f"versions/{net.api('GET', f'models/rotten/versions/{version}').json()['uid']}/manifest"
+        ).json()["layers"]
         if layer["annotations"]["org.cncf.model.filepath"].endswith(".py")
     )
     for blob in (net.data_dir / "artifacts").rglob(f"*{digest.removeprefix('sha256:')}*/*"):
@@ -298,7 +322,12 @@ def test_the_gateway_refuses_pages(net):
     target = "/production/net/invocations"
     usual = {"Content-Type": "application/json"}
     assert raw.send(net.gateway_port, "POST", target, body, usual).status == 200
-    for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
+    for headers in (
+        {"Host": "evil.example"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ):
         answer = raw.send(net.gateway_port, "POST", target, body, {**usual, **headers})
         assert answer.status in (400, 403), f"{headers}: {answer.line}"
 
@@ -353,7 +382,10 @@ def test_logs_follow_and_replay(net):
     finally:
         follower.terminate()
     followed = [json.loads(line)["seq"] for line in follower.communicate(timeout=30)[0].splitlines()]
-    whole = [json.loads(line)["seq"] for line in net.cli("logs", "net", "--env", "staging", "--all", "--json").stdout.splitlines()]
+    whole = [
+        json.loads(line)["seq"]
+        for line in net.cli("logs", "net", "--env", "staging", "--all", "--json").stdout.splitlines()
+    ]
     assert followed == whole[: len(followed)] and len(followed) > 5
 
 

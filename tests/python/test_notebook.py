@@ -159,9 +159,18 @@ def test_folders_of_artifacts(any_server, tmp_path):
         mlflow.log_artifacts(str(tmp_path / "in"), "data")
         mlflow.log_text("hello", "notes/hello.txt")
     client = MlflowClient()
-    assert {(item.path, item.is_dir) for item in client.list_artifacts(run.info.run_id)} == {("data", True), ("notes", True)}
-    assert {item.path for item in client.list_artifacts(run.info.run_id, "data")} == {"data/a.txt", "data/deep", "data/empty"}
-    out = mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path="data", dst_path=str(tmp_path / "out"))
+    assert {(item.path, item.is_dir) for item in client.list_artifacts(run.info.run_id)} == {
+        ("data", True),
+        ("notes", True),
+    }
+    assert {item.path for item in client.list_artifacts(run.info.run_id, "data")} == {
+        "data/a.txt",
+        "data/deep",
+        "data/empty",
+    }
+    out = mlflow.artifacts.download_artifacts(
+        run_id=run.info.run_id, artifact_path="data", dst_path=str(tmp_path / "out")
+    )
     assert (Path(out) / "deep/b c.txt").read_text() == "b" and (Path(out) / "empty").read_bytes() == b""
     assert mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/notes/hello.txt") == "hello"
 

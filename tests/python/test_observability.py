@@ -17,8 +17,12 @@ def talkative(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("talkative"), env=env).start()
     headers = {"Authorization": f"Bearer {SECRET}", "Cookie": f"session={SECRET}"}
     raw.send(server.port, "GET", f"/api/v1/models?token={SECRET}", headers=headers)
-    raw.send(server.port, "GET", f"/api/2.0/mlflow/experiments/get?experiment_id=0&X-Amz-Signature={SECRET}", headers=headers)
-    raw.send(server.port, "POST", "/api/2.0/mlflow/experiments/create", b"{", {"Content-Type": "application/json", **headers})
+    raw.send(
+        server.port, "GET", f"/api/2.0/mlflow/experiments/get?experiment_id=0&X-Amz-Signature={SECRET}", headers=headers
+    )
+    raw.send(
+        server.port, "POST", "/api/2.0/mlflow/experiments/create", b"{", {"Content-Type": "application/json", **headers}
+    )
     yield server
     server.stop()
 
@@ -68,9 +72,11 @@ def test_metrics_are_prometheus_text(server):
     text = answer.body.decode()
     assert answer.headers["content-type"].startswith(("text/plain", "application/openmetrics-text"))
     for line in text.splitlines():
-        assert line.startswith("#") or re.fullmatch(r'[a-zA-Z_:][\w:]*(\{.*\})? \S+', line), line
+        assert line.startswith("#") or re.fullmatch(r"[a-zA-Z_:][\w:]*(\{.*\})? \S+", line), line
     requests_lines = [line for line in text.splitlines() if "request" in line and "experiments/create" in line]
-    assert any('"400"' in line for line in requests_lines) and any('"200"' in line for line in requests_lines), text[:3000]
+    assert any('"400"' in line for line in requests_lines) and any('"200"' in line for line in requests_lines), text[
+        :3000
+    ]
 
 
 def test_metric_labels_are_routes_not_paths(server):

@@ -18,7 +18,12 @@ def test_the_file_is_what_the_code_says():
 
 
 def test_operations_are_named_by_verb_and_resource():
-    names = [operation["operationId"] for path in SPEC["paths"].values() for operation in path.values() if isinstance(operation, dict)]
+    names = [
+        operation["operationId"]
+        for path in SPEC["paths"].values()
+        for operation in path.values()
+        if isinstance(operation, dict)
+    ]
     assert names and len(set(names)) == len(names)
     assert all("_" in name and name == name.lower() for name in names), names
 

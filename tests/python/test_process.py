@@ -85,7 +85,9 @@ def test_database_of_a_newer_waybill(make_server):
     ends_with_error(server, "newer")
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"garbage", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"]
+)
 def test_damaged_key(make_server, content):
     server = make_server().start()
     server.stop()
@@ -111,7 +113,11 @@ def test_listening_beyond_loopback_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     "flags",
-    [["--database-url", "mysql://x"], ["--artifacts-url", "ftp://x"], ["--database-url", "postgres://127.0.0.1:1/none"]],
+    [
+        ["--database-url", "mysql://x"],
+        ["--artifacts-url", "ftp://x"],
+        ["--database-url", "postgres://127.0.0.1:1/none"],
+    ],
     ids=lambda flags: flags[1],
 )
 def test_settings_that_cannot_work(make_server, flags):
@@ -189,7 +195,9 @@ def test_kill_during_uploads_and_registrations(make_server, tmp_path):
 def small_disk(root_user, tmp_path):
     folder = tmp_path / "small"
     folder.mkdir()
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(folder)], capture_output=True, text=True)
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(folder)], capture_output=True, text=True
+    )
     assert mount.returncode == 0, mount.stderr
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)

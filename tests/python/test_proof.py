@@ -39,7 +39,16 @@ def folder(pulled, tmp_path):
 
 
 def reference_verifier(folder, key):
-    command = [MODEL_SIGNING, "verify", "key", str(folder), "--signature", str(folder / "model.sig"), "--public_key", str(key)]
+    command = [
+        MODEL_SIGNING,
+        "verify",
+        "key",
+        str(folder),
+        "--signature",
+        str(folder / "model.sig"),
+        "--public_key",
+        str(key),
+    ]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 

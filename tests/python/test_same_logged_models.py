@@ -77,7 +77,11 @@ def test_search(model, body):
         ("POST", "logged-models", {"experiment_id": "987654321", "name": "net"}),
         ("POST", "logged-models", {"experiment_id": "$experiment", "name": "a/b"}),
         ("GET", "logged-models/m-00000000000000000000000000000000", None),
-        ("PATCH", "logged-models/m-00000000000000000000000000000000", {"model_id": "m-0", "status": "LOGGED_MODEL_READY"}),
+        (
+            "PATCH",
+            "logged-models/m-00000000000000000000000000000000",
+            {"model_id": "m-0", "status": "LOGGED_MODEL_READY"},
+        ),
         ("DELETE", "logged-models/m-00000000000000000000000000000000", None),
         ("DELETE", "logged-models/$model/tags/never", None),
     ],

@@ -58,7 +58,11 @@ def test_model_life(model):
         ("GET", "model-versions/get", {"name": "$unique", "version": "one"}),
         ("GET", "model-versions/get", {"name": "$unique"}),
         ("GET", "model-versions/get-download-uri", {"name": "$unique", "version": "9"}),
-        ("POST", "model-versions/transition-stage", {"name": "$unique", "version": "9", "stage": "Staging", "archive_existing_versions": False}),
+        (
+            "POST",
+            "model-versions/transition-stage",
+            {"name": "$unique", "version": "9", "stage": "Staging", "archive_existing_versions": False},
+        ),
         ("DELETE", "model-versions/delete", {"name": "$unique", "version": "9"}),
         ("GET", "registered-models/search", {"filter": "name = "}),
         ("GET", "registered-models/search", {"max_results": 100001}),
@@ -75,7 +79,11 @@ def test_version_life(version):
     version.same("GET", "model-versions/get", {"name": "$unique", "version": "1"})
     version.same("DELETE", "model-versions/delete-tag", {"name": "$unique", "version": "1", "key": "k"})
     version.same("GET", "model-versions/get-download-uri", {"name": "$unique", "version": "1"})
-    version.same("POST", "model-versions/create", {"name": "$unique", "source": "s3://elsewhere/two", "tags": [{"key": "a", "value": "b"}]})
+    version.same(
+        "POST",
+        "model-versions/create",
+        {"name": "$unique", "source": "s3://elsewhere/two", "tags": [{"key": "a", "value": "b"}]},
+    )
     version.same("GET", "model-versions/search", {"filter": "name = '$unique'"})
     version.same("DELETE", "model-versions/delete", {"name": "$unique", "version": "2"})
     version.same("POST", "model-versions/create", {"name": "$unique", "source": "s3://elsewhere/three"})
@@ -116,11 +124,22 @@ def test_stages(version):
 
 def test_a_version_of_a_run_names_it(both):
     both.same("POST", "experiments/create", {"name": "$unique"}, save={"experiment": "experiment_id"})
-    both.same("POST", "runs/create", {"experiment_id": "$experiment", "run_name": "r", "start_time": 5}, save={"run": "run.info.run_id"})
+    both.same(
+        "POST",
+        "runs/create",
+        {"experiment_id": "$experiment", "run_name": "r", "start_time": 5},
+        save={"run": "run.info.run_id"},
+    )
     both.same("POST", "registered-models/create", {"name": "$unique"})
     both.same(
         "POST",
         "model-versions/create",
-        {"name": "$unique", "source": "s3://elsewhere/model", "run_id": "$run", "run_link": "http://here", "description": "d"},
+        {
+            "name": "$unique",
+            "source": "s3://elsewhere/model",
+            "run_id": "$run",
+            "run_link": "http://here",
+            "description": "d",
+        },
     )
     both.same("GET", "model-versions/search", {"filter": "run_id = '$run'"})

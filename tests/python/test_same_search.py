@@ -27,7 +27,7 @@ FILTERS = [
     "attributes.run_id IN ('$run_a', '$run_b')",
     "tags.colour IS NOT NULL",
     "tags.colour IS NULL",
-    "params.\"depth\" = \"3\"",
+    'params."depth" = "3"',
 ]
 ORDERS = [
     [],
@@ -78,7 +78,9 @@ def runs(reference, server):
         params = [{"key": "depth", "value": str(number % 4)}, {"key": "name", "value": f"run-{number}"}]
         both.same("POST", "runs/log-batch", {"run_id": f"${name}", "metrics": metrics, "params": params})
         if number % 2:
-            both.same("POST", "runs/update", {"run_id": f"${name}", "status": "FINISHED", "end_time": 1800000000000 - number})
+            both.same(
+                "POST", "runs/update", {"run_id": f"${name}", "status": "FINISHED", "end_time": 1800000000000 - number}
+            )
         if number % 9 == 8:
             both.same("POST", "runs/delete", {"run_id": f"${name}"})
     return both

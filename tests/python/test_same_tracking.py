@@ -74,7 +74,9 @@ def test_run_life(run):
     run.same("POST", "runs/delete-tag", {"run_id": "$run", "key": "colour"})
     run.same("POST", "runs/delete-tag", {"run_id": "$run", "key": "colour"})
     run.same(
-        "POST", "runs/update", {"run_id": "$run", "status": "FINISHED", "end_time": 1700000001000, "run_name": "renamed"}
+        "POST",
+        "runs/update",
+        {"run_id": "$run", "status": "FINISHED", "end_time": 1700000001000, "run_name": "renamed"},
     )
     run.same("GET", "runs/get", {"run_id": "$run"})
     run.same("POST", "runs/delete", {"run_id": "$run"})
@@ -170,7 +172,14 @@ def test_refused_batches_write_nothing(run, batch):
 
 
 def test_inputs(run):
-    dataset = {"name": "iris", "digest": "abc123", "source_type": "local", "source": "{}", "schema": "{}", "profile": "{}"}
+    dataset = {
+        "name": "iris",
+        "digest": "abc123",
+        "source_type": "local",
+        "source": "{}",
+        "schema": "{}",
+        "profile": "{}",
+    }
     tags = [{"key": "mlflow.data.context", "value": "training"}]
     run.same("POST", "runs/log-inputs", {"run_id": "$run", "datasets": [{"dataset": dataset, "tags": tags}]})
     run.same("GET", "runs/get", {"run_id": "$run"})
