@@ -63,8 +63,9 @@ def table(document):
             lines.append(f"| {title} | " + " | ".join(cells) + " |")
     lines.append("")
     lines.append(
-        f"Measured {document['date']} on {document['machine']}, load and server on the same machine, by "
-        "`scripts/bench`. In brackets: how many times better than MLflow. Memory is proportional set size. Every Waybill commit is "
+        f"Measured {document['date']} on {document['machine']}, load and server on the same machine, "
+        "by `scripts/bench`. In brackets: how many times better than MLflow. Memory is proportional set size. "
+        "Every Waybill commit is "
         "durable (fsync) and every artifact byte is hashed; MLflow does neither."
     )
     return "\n".join(lines)

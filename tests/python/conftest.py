@@ -8,8 +8,9 @@ import urllib.parse
 import uuid
 
 import pytest
+from deploying import promote, register, remove_containers
 from reference import Both, Reference
-from server import BINARY, Server
+from server import BINARY, Server, environment
 
 BACKENDS = ("sqlite-file", "sqlite-s3", "postgres-file")
 
@@ -111,3 +112,33 @@ def both(reference, server):
     pair = Both(reference.url, server.url)
     pair.name("unique", f"u{uuid.uuid4().hex[:12]}")
     return pair
+
+
+def base_image():
+    """What `waybill images base` makes, once for the machine."""
+    flags = ["--ca-bundle", os.environ["SSL_CERT_FILE"]] if os.environ.get("SSL_CERT_FILE") else []
+    made = subprocess.run(
+        [BINARY, "images", "base", *flags], capture_output=True, text=True, env=environment(), timeout=900
+    )
+    if made.returncode != 0:
+        missing(f"a base image: {made.stdout}{made.stderr}")
+
+
+@pytest.fixture(scope="module")
+def live(docker_engine, tmp_path_factory):
+    """A server with its deployer and gateway; `net` has versions 1 and 2 with the same requirements."""
+    base_image()
+    server = Server(tmp_path_factory.mktemp("deploy"), deployer=True).start()
+    server.work = tmp_path_factory.mktemp("models")
+    yield server
+    server.stop()
+    remove_containers(server)
+
+
+@pytest.fixture(scope="module")
+def net(live):
+    """Version 1 serves in production."""
+    assert register(live, live.work, "net", 1) == 1
+    live.first_promotion = promote(live, "net@1", "staging")
+    live.second_promotion = promote(live, "net@1", "production")
+    return live

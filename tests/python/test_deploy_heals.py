@@ -1,0 +1,94 @@
+"""What runs goes on running: through restarts, kill -9 at any moment, and containers that die."""
+
+import subprocess
+import time
+
+import pytest
+from deploying import (
+    Load,
+    answer_of,
+    containers,
+    deployment,
+    docker,
+    instance,
+    promote,
+    register,
+    remove_containers,
+    until,
+)
+from server import BINARY, Server, environment
+
+
+def test_a_container_that_dies_comes_back(net):
+    (container,) = [
+        one
+        for one in containers(net, "net")
+        if docker("inspect", "-f", '{{index .Config.Labels "io.waybill.environment"}}', one) == "production"
+    ]
+    docker("kill", container)
+    until(lambda: answer_of(net, "net") == 1, what="serving again after docker kill")
+
+
+def test_a_restart_adopts_what_runs(net):
+    before = set(containers(net, "net"))
+    assert net.stop() == 0
+    assert set(containers(net, "net")) == before, "containers outlive the server"
+    net.start()
+    until(lambda: answer_of(net, "net") == 1, what="serving after a restart")
+    assert set(containers(net, "net")) == before
+
+
+@pytest.mark.parametrize("delay", [0.05, 0.3, 1.0, 2.5, 5.0])
+def test_kill_at_any_moment_of_a_rollout_heals(net, delay):
+    """kill -9 while it verifies, starts, waits or switches: after the restart it ends as it was asked."""
+    target = 2 if deployment(net, "net")["serving"]["version"] == 1 else 1
+    net.cli("promote", f"net@{target}", "--to", "production", "--no-wait")
+    time.sleep(delay)
+    net.kill()
+    net.start()
+    until(lambda: answer_of(net, "net") == target, what=f"version {target} after kill -9 at {delay} s")
+    until(lambda: len(containers(net, "net", everything=True)) == 2, what="the orphans' end")
+    state = until(lambda: (d := deployment(net, "net")) and d["serving"]["version"] == target and d, what="the record")
+    assert state["generation"] == state["observed_generation"]
+
+
+def test_kill_during_a_build_heals(net, live):
+    """A new lock: kill -9 while the environment image is being made; it serves in the end."""
+    register(net, live.work, "rebuilt", 8, requirements=["mlflow==3.17.2", "colorama==0.4.6"])
+    net.cli("promote", "rebuilt@1", "--to", "test", "--no-wait")
+    until(lambda: deployment(net, "rebuilt", "test")["rollout"]["phase"] == "building", seconds=300, what="the build")
+    time.sleep(3)
+    net.kill()
+    net.start()
+    until(lambda: answer_of(net, "rebuilt", "test") == 8, seconds=600, what="serving after kill -9 in the build")
+
+
+def test_gateway_as_its_own_process(net, live):
+    """serve restarts, even by kill -9, and not one request fails."""
+    separate = Server(net.folder.parent / "separate", "--gateway", "external", deployer=True).start()
+    command = [
+        BINARY,
+        "gateway",
+        "--listen",
+        f"127.0.0.1:{separate.gateway_port}",
+        "--data-dir",
+        str(separate.data_dir),
+    ]
+    gateway = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        register(separate, live.work, "apart", 7)
+        promote(separate, "apart@1")
+        until(lambda: answer_of(separate, "apart") == 7)
+        with Load(separate, live.work, "apart", [7]) as load:
+            separate.kill()
+            time.sleep(1)
+            separate.start()
+            time.sleep(3)
+        load.assert_clean()
+        assert set(containers(net, "net")), "two deployers on one engine leave each other alone"
+        assert instance(net) != instance(separate)
+    finally:
+        gateway.terminate()
+        gateway.wait(timeout=30)
+        separate.stop()
+        remove_containers(separate)

@@ -1,0 +1,94 @@
+"""What must not be deployed is not, and the user learns why."""
+
+from pathlib import Path
+
+import pytest
+import requests
+from deploying import answer_of, containers, docker, promote, register, remove_containers
+
+
+def test_requirements_that_do_not_resolve(net):
+    register(net, net.work, "unsolvable", 1, requirements=["mlflow==3.17.2", "numpy==99.0.0"])
+    said = promote(net, "unsolvable@1", "staging", ok=False)
+    assert "numpy" in said and "99.0.0" in said, said
+    assert not containers(net, "unsolvable", everything=True)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "numpy; touch /tmp/waybill-owned",
+        "$(touch /tmp/waybill-owned)",
+        "numpy && id",
+        "-r /etc/passwd",
+        "--index-url=http://evil",
+    ],
+)
+def test_requirements_with_shell_characters(net, tmp_path, line):
+    """As a plain folder, since MLflow's client would refuse to write such a line."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "requirements.txt").write_text(f"mlflow==3.17.2\n{line}\n")
+    (folder / "MLmodel").write_text("flavors:\n  python_function:\n    loader_module: x\n")
+    name = f"shell-{abs(hash(line)) % 10**6}"
+    pushed = net.cli("push", folder, name, check=False)
+    if pushed.returncode == 0:
+        said = promote(net, f"{name}@1", "staging", ok=False)
+        assert line.split()[0].strip(";") in said or "requirement" in said, said
+    assert not Path("/tmp/waybill-owned").exists()
+    for image in docker("images", "-q", "waybill-env").split():
+        listing = docker("run", "--rm", "--network", "none", "--entrypoint", "ls", image, "/tmp", check=False)
+        assert "waybill-owned" not in listing
+
+
+@pytest.mark.parametrize("name", ["$(id)", "a b", "UPPER", "dots.and_under-scores", "ünïcode", "x" * 200])
+def test_names_that_docker_would_not_take(net, name):
+    register(net, net.work, name, 9)
+    promote(net, f"{name}@1", "test")
+    path = requests.utils.quote(name, safe="")
+    assert answer_of(net, path, "test") == 9
+    net.cli("promote", f"{name}@1", "--to", "archived", "--no-wait")
+
+
+def test_damaged_content_is_not_deployed(net):
+    """A stored file rots before its first deployment: verification stops it, naming the file."""
+    version = register(net, net.work, "rotten", 4)
+    digest = next(
+        layer["digest"]
+        for layer in net.api(
+            "GET", f"versions/{net.api('GET', f'models/rotten/versions/{version}').json()['uid']}/manifest"
+        ).json()["layers"]
+        if layer["annotations"]["org.cncf.model.filepath"].endswith(".py")
+    )
+    for blob in (net.data_dir / "artifacts").rglob(f"*{digest.removeprefix('sha256:')}*/*"):
+        content = bytearray(blob.read_bytes())
+        content[10] ^= 1
+        blob.chmod(0o644)
+        blob.write_bytes(content)
+    promote(net, "rotten@1", "test", ok=False)
+    assert not containers(net, "rotten", everything=True)
+
+
+def test_a_tampered_model_cache_is_not_mounted(net):
+    """Somebody changes the cached files on the host: the next start notices."""
+    version = register(net, net.work, "cached", 6)
+    promote(net, f"cached@{version}", "test")
+    models = net.data_dir / "deployer/models"
+    changed = [path for path in models.rglob("*.py") if "self.answer" in path.read_text()]
+    assert changed
+    for path in changed:
+        path.chmod(0o644)
+        path.write_text(path.read_text().replace("[[self.answer]]", "[[666]]"))
+    promote(net, f"cached@{version}", "staging")
+    assert answer_of(net, "cached", "staging") == 6
+
+
+def test_the_base_image_missing(docker_engine, make_server, live):
+    server = make_server("--base-image", "waybill-base:nobody-made-this", deployer=True).start()
+    try:
+        register(server, live.work, "baseless", 1)
+        said = promote(server, "baseless@1", "staging", ok=False)
+        assert "waybill images base" in said, said
+    finally:
+        server.stop()
+        remove_containers(server)
