@@ -9,7 +9,7 @@ Exit codes:
   1  failed
   2  the command line is wrong
   3  verification failed
-  4  not found
+  4  the server has nothing of that name
   5  the server cannot be reached
 
 A version is named by a reference: iris@3, iris@alias:champion, iris@stage:production,

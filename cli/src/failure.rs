@@ -33,8 +33,7 @@ impl Failure {
 
     /// `cannot read x: No such file`, for files that the user named.
     pub fn file(action: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
-        let text = format!("cannot {action} {}: {error}", path.display());
-        if error.kind() == std::io::ErrorKind::NotFound { Self::NotFound(text) } else { Self::Failed(text) }
+        Self::Failed(format!("cannot {action} {}: {error}", path.display()))
     }
 
     /// See the table in `waybill --help`.
@@ -87,7 +86,6 @@ fn client_exit_code(error: &ClientError) -> u8 {
 
 fn files_exit_code(error: &FilesError) -> u8 {
     match error {
-        FilesError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => 4,
         FilesError::Io { .. } | FilesError::Changed(_) => 1,
         _ => 2,
     }
@@ -122,7 +120,7 @@ mod tests {
             (Failure::Usage(String::new()), 2),
             (Failure::Verification(String::new()), 3),
             (Failure::Pull(PullError::ForeignFile("x".into())), 1),
-            (Failure::Push(PushError::Files(missing)), 4),
+            (Failure::Push(PushError::Files(missing)), 1),
             (Failure::Push(PushError::Files(FilesError::Empty("x".into()))), 2),
         ] {
             assert_eq!(failure.exit_code(), code, "{failure:?}");

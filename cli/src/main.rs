@@ -1,5 +1,6 @@
 //! `waybill`: the registry, the deployer, the gateway and everything that talks to them.
 
+mod archive;
 mod cli;
 mod commands;
 mod context;

@@ -8,12 +8,21 @@ const BAR: &str = "{msg:10} {wide_bar} {binary_bytes}/{binary_total_bytes} {bina
 
 /// A bar for a transfer; silent for scripts.
 pub fn transfer(json: bool) -> Arc<dyn Progress> {
-    if json || !std::io::stderr().is_terminal() { Arc::new(Silent) } else { Arc::new(Bar::new()) }
+    match Bar::for_terminal(json) {
+        Some(bar) => Arc::new(bar),
+        None => Arc::new(Silent),
+    }
 }
 
-struct Bar(ProgressBar);
+/// A bar over bytes.
+pub struct Bar(ProgressBar);
 
 impl Bar {
+    /// A bar, where somebody may see it.
+    pub fn for_terminal(json: bool) -> Option<Self> {
+        (!json && std::io::stderr().is_terminal()).then(Self::new)
+    }
+
     fn new() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         bar.set_style(ProgressStyle::with_template(BAR).expect("a constant"));
@@ -42,6 +51,27 @@ impl Progress for Bar {
     }
 
     fn end(&self, _: Step) {
+        self.0.finish_and_clear();
+    }
+}
+
+impl waybill_registry::backup::Progress for Bar {
+    fn begin(&self, part: &str, total_bytes: Option<u64>) {
+        self.0.reset();
+        match total_bytes {
+            Some(bytes) => self.0.set_length(bytes),
+            None => self.0.unset_length(),
+        }
+        self.0.set_message(part.to_owned());
+    }
+
+    fn advance(&self, by: u64) {
+        self.0.inc(by);
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
         self.0.finish_and_clear();
     }
 }

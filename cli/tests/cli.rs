@@ -33,7 +33,7 @@ fn nobody() -> String {
     format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap())
 }
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 19] = [
     "serve",
     "gateway",
     "models",
@@ -48,6 +48,8 @@ const COMMANDS: [&str; 17] = [
     "logs",
     "keys",
     "images",
+    "backup",
+    "restore",
     "migrate",
     "completion",
     "--version",
@@ -61,9 +63,14 @@ fn help_lists_every_command_and_the_exit_codes() {
     for name in COMMANDS {
         assert!(text.contains(name), "{name} is missing in:\n{text}");
     }
-    for code in
-        ["0  done", "1  failed", "2  the command line", "3  verification", "4  not found", "5  the server"]
-    {
+    for code in [
+        "0  done",
+        "1  failed",
+        "2  the command line",
+        "3  verification",
+        "4  the server has nothing",
+        "5  the server",
+    ] {
         assert!(text.contains(code), "{code} is missing in:\n{text}");
     }
 }
@@ -93,6 +100,7 @@ fn a_wrong_line_ends_with_2_and_says_what_is_wrong() {
         (&["serve", "--listen", "0.0.0.0:0"], "beyond loopback"),
         (&["serve", "--deployer", "--no-deployer"], "--no-deployer"),
         (&["gateway", "--listen", "0.0.0.0:0"], "beyond loopback"),
+        (&["backup", "x", "--config"], "--config"),
         (&["completion", "tcsh"], "tcsh"),
     ] {
         let output = waybill(arguments);
@@ -136,9 +144,9 @@ fn errors_are_json_for_scripts() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_ends_with_4() {
+fn a_folder_that_is_not_there_is_named() {
     let output = waybill(&["push", "/nonexistent/model", "iris", "--server", &nobody()]);
-    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(stderr(&output).contains("/nonexistent/model"));
 }
 
@@ -181,7 +189,18 @@ fn the_configuration_file_is_checked() {
         "{text}"
     );
     let output = waybill(&["serve", "--config", "/nonexistent.toml"]);
-    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("/nonexistent.toml"));
+}
+
+#[test]
+fn a_backup_that_is_not_there_makes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let output = waybill(&["restore", "/nonexistent/backup", "--data-dir", path(&data)]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("/nonexistent/backup"));
+    assert!(!data.exists());
 }
 
 #[test]

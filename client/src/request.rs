@@ -76,7 +76,7 @@ impl Call {
         self
     }
 
-    /// A write, with a key by which the registry knows a second attempt.
+    /// A write, with a key by which the registry knows a second attempt and carries it out once.
     pub fn json(mut self, value: &impl Serialize) -> Self {
         self.body = serde_json::to_vec(value).expect("wire types serialise").into();
         self.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -135,7 +135,7 @@ impl Call {
             let Err((error, retry_after)) = outcome else {
                 return outcome.map_err(|(error, _)| error);
             };
-            if attempt >= ATTEMPTS || !may_repeat(&self.method, &error) {
+            if attempt >= ATTEMPTS || !may_repeat(&error) {
                 return Err(error);
             }
             let pause = retry_after.unwrap_or(wait).min(LONGEST_WAIT);
@@ -160,21 +160,10 @@ impl Call {
     }
 }
 
-/// Whether another attempt can help and cannot harm.
-fn may_repeat(method: &Method, error: &ClientError) -> bool {
-    match error {
-        // Nothing was sent.
-        ClientError::Unreachable { .. } => true,
-        // A write may have been carried out; its idempotency key is for the caller's next call.
-        ClientError::Broken { .. } => *method != Method::POST,
-        // Whoever waited so long wants to hear of it.
-        ClientError::TimedOut { .. } => false,
-        _ => match error.status().map(|status| status.as_u16()) {
-            Some(429 | 503) => true,
-            Some(502 | 504) => *method != Method::POST,
-            _ => false,
-        },
-    }
+/// Whether another attempt can help. It cannot harm: a read changes nothing, and a write carries
+/// its idempotency key. Whoever waited until a timeout wants to hear of it instead.
+fn may_repeat(error: &ClientError) -> bool {
+    error.is_passing() && !matches!(error, ClientError::TimedOut { .. })
 }
 
 fn request(method: &Method, url: &Url, headers: &HeaderMap, body: Body) -> http::Request<Body> {

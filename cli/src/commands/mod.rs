@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod backup;
 mod completion;
 mod gateway;
 mod history;
@@ -11,6 +12,7 @@ mod models;
 mod promote;
 mod pull;
 mod push;
+mod restore;
 mod rollback;
 mod serve;
 mod status;
@@ -39,6 +41,8 @@ pub enum Command {
     Logs(logs::Args),
     Keys(keys::Args),
     Images(images::Args),
+    Backup(backup::Args),
+    Restore(restore::Args),
     Migrate(migrate::Args),
     Completion(completion::Args),
 }
@@ -59,6 +63,8 @@ pub async fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Logs(args) => logs::run(args, context).await,
         Command::Keys(args) => keys::run(args, context).await,
         Command::Images(args) => images::run(args, context).await,
+        Command::Backup(args) => backup::run(args, context).await,
+        Command::Restore(args) => restore::run(args, context).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Completion(args) => {
             completion::run(&args);

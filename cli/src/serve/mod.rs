@@ -6,10 +6,12 @@ mod lock;
 pub mod logging;
 mod settings;
 mod signals;
+mod storage;
 
 pub use lock::DataDirLock;
 pub use settings::{ServeArgs, check_exposure};
 pub use signals::EndSignals;
+pub use storage::StorageArgs;
 
 use crate::failure::Failure;
 use settings::{GatewayMode, Settings};

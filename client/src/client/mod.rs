@@ -19,8 +19,8 @@ use url::Url;
 
 /// Talks to one registry. Cheap to clone; clones share connections.
 ///
-/// While the server is away or busy, a call is tried up to four times; a write only as long as it
-/// certainly was not carried out.
+/// While the server is away or busy, a call is tried up to four times; a write carries an idempotency
+/// key, so that it happens once. A blob's upload is tried once: its body can be read only once.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,

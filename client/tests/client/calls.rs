@@ -78,14 +78,6 @@ async fn a_write_is_repeated_under_one_key() {
     assert_ne!(keys[1], keys[2]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_write_that_may_have_been_carried_out_is_not_repeated() {
-    let (client, log) = client(|_, _| status(504, ""));
-    let request = AcquireLease { holder: "a".into(), ttl_ms: 5_000 };
-    client.acquire_lease("staging", &request).await.unwrap_err();
-    assert_eq!(log.lock().unwrap().len(), 1);
-}
-
 #[tokio::test]
 async fn calls_name_their_user() {
     let (client, log) = client(|_, _| json(&info()));

@@ -1,0 +1,63 @@
+//! Where a registry keeps its data, for commands that work on it without the server.
+
+use super::{
+    registry_config,
+    settings::{ServeArgs, Settings},
+};
+use crate::failure::Failure;
+use std::path::PathBuf;
+use waybill_registry::Config;
+
+/// The flags of `waybill serve` that say where its data lies.
+#[derive(Debug, clap::Args)]
+pub struct StorageArgs {
+    /// The server's configuration file
+    #[arg(
+        long,
+        env = "WAYBILL_CONFIG",
+        value_name = "FILE",
+        hide_env_values = true,
+        help_heading = "The registry's data"
+    )]
+    config: Option<PathBuf>,
+    /// The server's data folder [default: waybill-data]
+    #[arg(
+        long,
+        env = "WAYBILL_DATA_DIR",
+        value_name = "DIR",
+        hide_env_values = true,
+        help_heading = "The registry's data"
+    )]
+    data_dir: Option<PathBuf>,
+    /// sqlite:PATH or postgres://USER@HOST/NAME [default: waybill.db in the data folder]
+    #[arg(
+        long,
+        env = "WAYBILL_DATABASE_URL",
+        value_name = "URL",
+        hide_env_values = true,
+        help_heading = "The registry's data"
+    )]
+    database_url: Option<String>,
+    /// file:///DIR or s3://BUCKET/PREFIX [default: artifacts in the data folder]
+    #[arg(
+        long,
+        env = "WAYBILL_ARTIFACTS_URL",
+        value_name = "URL",
+        hide_env_values = true,
+        help_heading = "The registry's data"
+    )]
+    artifacts_url: Option<String>,
+}
+
+impl StorageArgs {
+    pub fn registry_config(self) -> Result<Config, Failure> {
+        let args = ServeArgs {
+            config: self.config,
+            data_dir: self.data_dir,
+            database_url: self.database_url,
+            artifacts_url: self.artifacts_url,
+            ..ServeArgs::default()
+        };
+        Ok(registry_config(&Settings::load(args)?))
+    }
+}
