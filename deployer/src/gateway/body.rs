@@ -1,9 +1,9 @@
 //! Bodies on their way through, frame by frame.
 
+use super::backend::InFlight;
 use super::metrics::Observation;
 use super::pool::Connection;
 use super::silence::Silence;
-use super::table::InFlight;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;

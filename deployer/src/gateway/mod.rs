@@ -13,6 +13,7 @@
 
 mod access;
 mod admin;
+mod backend;
 mod body;
 mod config;
 mod error;

@@ -124,3 +124,91 @@ pub(super) async fn connect(host: &Host<String>, port: u16, timeout: Duration) -
     tokio::spawn(driver);
     Ok(Connection { sender, reused: false, stream })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, TcpListener};
+
+    const LONG: Duration = Duration::from_mins(1);
+
+    /// A connection that has carried a request, and the container's end of it. The runtime is not
+    /// entered again after this returns, so only the kernel knows what the container does next.
+    async fn used(listener: &TcpListener) -> (Connection, std::net::TcpStream) {
+        let port = listener.local_addr().unwrap().port();
+        let mut connection = connect(&Host::Ipv4(Ipv4Addr::LOCALHOST), port, LONG).await.unwrap();
+        let (mut container, _) = listener.accept().unwrap();
+        container.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+        let request = http::Request::new(RequestBody::empty());
+        drop(connection.sender.send_request(request).await.unwrap());
+        connection.sender.ready().await.unwrap();
+        assert!(container.read(&mut [0; 512]).unwrap() > 0);
+        (connection, container)
+    }
+
+    fn listener() -> TcpListener {
+        TcpListener::bind("127.0.0.1:0").unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_is_used_again_until_it_is_too_old() {
+        let listener = listener();
+        let pool = Pool::default();
+        let (connection, _container) = used(&listener).await;
+        pool.put(connection);
+        let again = pool.take(LONG).expect("a live connection");
+        assert!(again.reused);
+        pool.put(again);
+        assert!(pool.take(Duration::ZERO).is_none());
+        assert!(pool.take(LONG).is_none(), "the old one is gone");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_the_container_closed_or_wrote_to_is_not_used() {
+        let listener = listener();
+        let pool = Pool::default();
+        let (connection, container) = used(&listener).await;
+        pool.put(connection);
+        drop(container);
+        assert!(pool.take(LONG).is_none(), "closed");
+
+        let (connection, mut container) = used(&listener).await;
+        pool.put(connection);
+        container.write_all(b"HTTP/1.1 408 Request Timeout\r\n\r\n").unwrap();
+        assert!(pool.take(LONG).is_none(), "spoke unasked");
+    }
+
+    #[tokio::test]
+    async fn a_closed_pool_ends_its_connections_and_those_that_come_back() {
+        let listener = listener();
+        let pool = Pool::default();
+        let (first, mut first_end) = used(&listener).await;
+        let (second, mut second_end) = used(&listener).await;
+        pool.put(first);
+        pool.close();
+        pool.put(second);
+        assert!(pool.take(LONG).is_none());
+        for end in [&mut first_end, &mut second_end] {
+            end.set_nonblocking(false).unwrap();
+            tokio::task::yield_now().await;
+            assert_eq!(end.read(&mut [0; 1]).unwrap(), 0, "the container sees the end");
+        }
+        pool.open();
+        let (third, _end) = used(&listener).await;
+        pool.put(third);
+        assert!(pool.take(LONG).is_some());
+    }
+
+    #[tokio::test]
+    async fn sweeping_takes_the_old_and_leaves_the_young() {
+        let listener = listener();
+        let pool = Pool::default();
+        let (connection, _end) = used(&listener).await;
+        pool.put(connection);
+        pool.sweep(LONG);
+        assert_eq!(pool.lock().idle.len(), 1);
+        pool.sweep(Duration::ZERO);
+        assert_eq!(pool.lock().idle.len(), 0);
+    }
+}

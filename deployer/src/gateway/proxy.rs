@@ -2,13 +2,14 @@
 
 use super::access::AllowedHosts;
 use super::admin;
+use super::backend::{Backend, InFlight};
 use super::body::{Body, BodyProgress, ClientFault, Lease, RequestBody};
 use super::error::{GatewayError, shown};
 use super::headers::{self, Forwarded};
 use super::metrics::Observation;
 use super::path;
 use super::pool::{self, Connection};
-use super::table::{Backend, InFlight, Switchboard};
+use super::table::Switchboard;
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};

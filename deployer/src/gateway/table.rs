@@ -1,106 +1,15 @@
 //! The route table that serves: one immutable value, swapped whole, and what outlives a swap.
 
-use super::error::GatewayError;
+use super::backend::{Backend, Entry, InFlight};
+use super::error::{GatewayError, shown};
 use super::metrics::{Metrics, RouteMetrics};
-use super::pool::Pool;
-use super::routes::{self, BackendStatus, GatewayStatus, RouteFileError, RouteTable};
+use super::routes::{self, GatewayStatus, RouteFileError, RouteTable};
 use arc_swap::ArcSwap;
-use http::HeaderValue;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use url::Host;
-
-/// A container, for as long as a route or a request knows it.
-pub(super) struct Backend {
-    pub environment: String,
-    pub model: String,
-    pub revision_id: String,
-    upstream: String,
-    pub host: Host<String>,
-    pub port: u16,
-    /// `Host` of the requests that it gets.
-    pub host_header: HeaderValue,
-    pub pool: Pool,
-    in_flight: AtomicU64,
-    retired: AtomicBool,
-}
-
-/// One request's place at a container, free again when dropped.
-pub(super) struct InFlight(Arc<Backend>);
-
-impl InFlight {
-    pub(super) fn backend(&self) -> &Backend {
-        &self.0
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-enum Entry {
-    In(InFlight),
-    Full,
-    /// The table that led here is no longer the one that serves.
-    Retired,
-}
-
-impl Backend {
-    fn new(environment: &str, model: &str, backend: &routes::Backend) -> Option<Self> {
-        let (host, port) = routes::authority(&backend.upstream)?;
-        Some(Self {
-            environment: environment.to_owned(),
-            model: model.to_owned(),
-            revision_id: backend.revision_id.clone(),
-            upstream: backend.upstream.clone(),
-            host_header: HeaderValue::try_from(format!("{host}:{port}")).ok()?,
-            host,
-            port,
-            pool: Pool::default(),
-            in_flight: AtomicU64::new(0),
-            retired: AtomicBool::new(false),
-        })
-    }
-
-    fn is(&self, environment: &str, model: &str, backend: &routes::Backend) -> bool {
-        self.revision_id == backend.revision_id
-            && self.upstream == backend.upstream
-            && self.environment == environment
-            && self.model == model
-    }
-
-    /// Counts first and looks at `retired` after, while [`Switchboard::apply`] retires first and looks
-    /// at the count after: one of the two sees the other, so no request reaches a container that the
-    /// status already calls drained.
-    fn enter(self: &Arc<Self>, max_concurrent: u32) -> Entry {
-        let room = |count: u64| (count < u64::from(max_concurrent)).then_some(count + 1);
-        let entered = self
-            .in_flight
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, room)
-            .map(|_| InFlight(Arc::clone(self)));
-        match (self.retired.load(Ordering::SeqCst), entered) {
-            (true, _) => Entry::Retired,
-            (false, Ok(place)) => Entry::In(place),
-            (false, Err(_)) => Entry::Full,
-        }
-    }
-
-    fn status(&self, draining: bool) -> BackendStatus {
-        BackendStatus {
-            environment: self.environment.clone(),
-            model: self.model.clone(),
-            revision_id: self.revision_id.clone(),
-            upstream: self.upstream.clone(),
-            in_flight: self.in_flight.load(Ordering::SeqCst),
-            draining,
-        }
-    }
-}
 
 struct Weighted {
     weight: u32,
@@ -255,8 +164,7 @@ impl Switchboard {
         let before = std::mem::replace(&mut swap.live, live);
         for backend in before {
             if !swap.live.iter().any(|live| Arc::ptr_eq(live, &backend)) {
-                backend.retired.store(true, Ordering::SeqCst);
-                backend.pool.close();
+                backend.retire();
                 swap.draining.push(backend);
             }
         }
@@ -296,10 +204,7 @@ impl Table {
             return Err(GatewayError::NoRoutes);
         }
         self.routes.get(environment).and_then(|models| models.get(model)).ok_or_else(|| {
-            GatewayError::RouteNotFound {
-                environment: super::error::shown(environment),
-                model: super::error::shown(model),
-            }
+            GatewayError::RouteNotFound { environment: shown(environment), model: shown(model) }
         })
     }
 }
@@ -313,8 +218,7 @@ impl Swap {
         }
         if let Some(index) = self.draining.iter().position(same) {
             let known = self.draining.swap_remove(index);
-            known.pool.open();
-            known.retired.store(false, Ordering::SeqCst);
+            known.reinstate();
             return Some(known);
         }
         // The table was checked when it was read, so its upstreams parse.
@@ -322,6 +226,109 @@ impl Swap {
     }
 
     fn forget_drained(&mut self) {
-        self.draining.retain(|backend| backend.in_flight.load(Ordering::SeqCst) > 0);
+        self.draining.retain(|backend| !backend.is_idle());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::{Backend as FileBackend, Route};
+    use proptest::prelude::*;
+    use std::sync::atomic::{AtomicBool, AtomicU64};
+    use std::thread;
+
+    fn backend(revision: u64, weight: u32) -> FileBackend {
+        FileBackend {
+            revision_id: revision.to_string(),
+            upstream: "http://127.0.0.1:1".into(),
+            weight,
+            max_concurrent: 8,
+        }
+    }
+
+    fn serve(board: &Switchboard, generation: u64, backends: Vec<FileBackend>) {
+        let route = Route { environment: "test".into(), model: "m".into(), backends };
+        board.apply(&mut board.lock(), RouteTable { generation, routes: vec![route] });
+    }
+
+    #[test]
+    fn a_container_lets_nobody_in_once_its_successor_serves() {
+        let board = Switchboard::new();
+        serve(&board, 1, vec![backend(1, 100)]);
+        let old = Arc::clone(&board.lock().live[0]);
+        assert!(matches!(old.enter(8), Entry::In(_)));
+        serve(&board, 2, vec![backend(2, 100)]);
+        assert!(matches!(old.enter(8), Entry::Retired));
+        assert!(matches!(old.enter(0), Entry::Retired), "a full one sends to its successor too");
+        serve(&board, 3, vec![]);
+        let error = board.enter("test", "m").err().map(|error| error.kind().1);
+        assert_eq!(error, Some("NO_READY_REVISION"));
+    }
+
+    #[test]
+    fn nobody_is_at_a_container_that_the_status_calls_gone() {
+        const SWITCHES: u64 = 3_000;
+        let board = Switchboard::new();
+        let (gone_up_to, done) = (AtomicU64::new(0), AtomicBool::new(false));
+        serve(&board, 1, vec![backend(1, 100)]);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while !done.load(Ordering::SeqCst) {
+                        let Ok(place) = board.enter("test", "m") else { continue };
+                        let revision: u64 = place.backend().revision_id.parse().unwrap();
+                        thread::yield_now();
+                        let gone = gone_up_to.load(Ordering::SeqCst);
+                        assert!(revision > gone, "at {revision} while all up to {gone} are gone");
+                    }
+                });
+            }
+            for generation in 2..=SWITCHES {
+                serve(&board, generation, vec![backend(generation, 100)]);
+                while board.status().backends.len() > 1 {
+                    thread::yield_now();
+                }
+                gone_up_to.store(generation - 1, Ordering::SeqCst);
+            }
+            done.store(true, Ordering::SeqCst);
+        });
+    }
+
+    #[test]
+    fn a_place_is_free_again_when_dropped() {
+        let board = Switchboard::new();
+        serve(&board, 1, vec![backend(1, 100)]);
+        let places: Vec<_> = (0..8).map(|_| board.enter("test", "m").ok().unwrap()).collect();
+        assert_eq!(board.status().backends[0].in_flight, 8);
+        assert_eq!(board.enter("test", "m").err().unwrap().kind().1, "CONCURRENCY_LIMIT");
+        drop(places);
+        assert_eq!(board.status().backends[0].in_flight, 0);
+        assert!(board.enter("test", "m").is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn shares_follow_the_weights(weights in proptest::collection::vec(0_u32..1_000, 1..5), turns in 1_u32..2_000) {
+            let board = Switchboard::new();
+            let backends = weights.iter().zip(0..).map(|(weight, revision)| backend(revision, *weight)).collect();
+            serve(&board, 1, backends);
+            let total: u32 = weights.iter().sum();
+            let table = board.current.load();
+            let route = table.route("test", "m").ok().unwrap();
+            let mut counts = vec![0_u32; weights.len()];
+            for _ in 0..turns {
+                let picked = route.pick();
+                prop_assert_eq!(picked.is_none(), total == 0);
+                if let Some(picked) = picked {
+                    counts[picked.backend.revision_id.parse::<usize>().unwrap()] += 1;
+                }
+            }
+            for (weight, count) in weights.iter().zip(&counts) {
+                prop_assert!(total == 0 || *weight > 0 || *count == 0, "a weight of 0 takes nothing");
+                let share = f64::from(turns) * f64::from(*weight) / f64::from(total.max(1));
+                prop_assert!((f64::from(*count) - share).abs() < 8.0, "{count} of {turns}, expected {share}");
+            }
+        }
     }
 }
