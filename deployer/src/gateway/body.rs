@@ -97,6 +97,19 @@ impl RequestBody {
         Arc::clone(&self.progress)
     }
 
+    /// Reads the rest and throws it away, up to twice the limit; returns whether it was read whole. A
+    /// client that is still sending when its connection closes sees a reset and not the answer.
+    pub(super) async fn discard(mut self) -> bool {
+        self.left_bytes = self.limit_bytes.saturating_mul(2);
+        loop {
+            match std::future::poll_fn(|cx| self.next(cx)).await {
+                Some(Ok(_)) => {}
+                Some(Err(_)) => return false,
+                None => return true,
+            }
+        }
+    }
+
     fn next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Some(incoming) = &mut self.incoming else {
             return Poll::Ready(None);

@@ -2,7 +2,7 @@
 
 use super::body::Body;
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use waybill_client::api::Problem;
 
@@ -86,11 +86,6 @@ impl GatewayError {
         }
     }
 
-    /// Whether an unread rest of the request body may still be on the connection.
-    fn leaves_body(&self) -> bool {
-        matches!(self, Self::BodyTooLarge { .. } | Self::BodyTimeout { .. } | Self::BodyIncomplete)
-    }
-
     /// The problem document as a response.
     pub fn into_response(self, request_id: &HeaderValue) -> Response<Body> {
         let (status, code) = self.kind();
@@ -113,9 +108,6 @@ impl GatewayError {
         }
         if matches!(self, Self::MethodNotAllowed { .. }) {
             headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        }
-        if self.leaves_body() {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }

@@ -17,6 +17,7 @@ mod backend;
 mod body;
 mod config;
 mod error;
+mod exchange;
 mod headers;
 mod metrics;
 mod path;

@@ -17,6 +17,7 @@ async fn a_body_over_the_limit_is_refused_whether_announced_or_not() {
     assert_eq!(post(&url, vec![b'x'; 1_000]).await.1, "took it");
     let announced = post(&url, vec![b'x'; 1_001]).await;
     assert_eq!(problem(&announced).0, 413);
+    assert!(!announced.2.contains_key("connection"), "the body was read, the connection can go on");
     assert_eq!(container.requests(), 1, "an announced length is refused before the container");
 
     let (sender, receiver) = tokio::sync::mpsc::channel(3);
@@ -26,6 +27,7 @@ async fn a_body_over_the_limit_is_refused_whether_announced_or_not() {
     drop(sender);
     let streamed = send(Request::post(&url).body(stream_of(receiver)).unwrap()).await;
     assert_eq!(problem(&streamed).1, "BODY_TOO_LARGE");
+    assert_eq!(streamed.2["connection"], "close");
     site.until_idle().await;
     assert_eq!(post(&url, "x").await.1, "took it");
 }
@@ -133,4 +135,34 @@ async fn connections_beyond_the_limit_wait_for_a_slot() {
     assert!(third.try_read(&mut [0; 512]).is_err(), "answered without a slot");
     idle.pop();
     assert!(third.read(&mut [0; 512]).await.unwrap() > 0);
+}
+
+#[tokio::test]
+async fn a_refusal_reaches_a_client_that_is_still_sending() {
+    let site = Site::with(|config| config.max_body_bytes = 5_000_000).await;
+    site.route(1, vec![]).await;
+    let address = site.gateway.local_addr();
+    for (path, status) in [("/staging/x/y", 404), ("/production/iris/x", 503), ("/production/iris/../x", 400)]
+    {
+        for length in [4_000_000, 8_000_000] {
+            let head = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
+            let next = "GET /.waybill/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+            let answers = raw(address, &format!("{head}{}{next}", "x".repeat(length))).await;
+            let status = if length > 5_000_000 && status == 503 { 413 } else { status };
+            assert!(answers.starts_with(&format!("HTTP/1.1 {status} ")), "{path} {length}: {answers}");
+            assert!(answers.ends_with("OK"), "the connection goes on: {answers}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_waits_for_100_is_refused_before_it_sends() {
+    let site = Site::start().await;
+    site.route(1, vec![]).await;
+    let answer = raw(
+        site.gateway.local_addr(),
+        "POST /production/iris/x HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n",
+    )
+    .await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("connection: close"), "{answer}");
 }
