@@ -8,8 +8,8 @@ mod types;
 pub use docker::DockerEngine;
 pub use error::EngineError;
 pub use types::{
-    Build, Container, ContainerSpec, ContainerState, Context, EngineInfo, Exit, Image, Limits, LogLine,
-    Mount, RunOutput, Tmpfs,
+    Build, Container, ContainerSpec, ContainerState, Context, EngineInfo, Exit, Image, Limits, ListedImage,
+    LogLine, Mount, RunOutput, Tmpfs,
 };
 
 use async_trait::async_trait;

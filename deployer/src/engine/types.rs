@@ -22,6 +22,16 @@ pub struct Image {
     pub labels: BTreeMap<String, String>,
 }
 
+/// An image in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedImage {
+    pub id: String,
+    pub tags: Vec<String>,
+    pub size_bytes: u64,
+    pub created_at_ms: i64,
+    pub labels: BTreeMap<String, String>,
+}
+
 /// A tar that the engine reads.
 #[derive(Debug, Clone)]
 pub enum Context {

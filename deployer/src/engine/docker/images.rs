@@ -1,10 +1,11 @@
 use super::DockerEngine;
-use crate::engine::{Build, Context, EngineError, Image, Lines};
+use crate::engine::{Build, Context, EngineError, Image, Lines, ListedImage};
 use bollard::{
     errors::Error,
     models::BuildInfo,
     query_parameters::{
-        BuildImageOptionsBuilder, BuilderVersion, CreateImageOptionsBuilder, RemoveImageOptionsBuilder,
+        BuildImageOptionsBuilder, BuilderVersion, CreateImageOptionsBuilder, ListImagesOptionsBuilder,
+        RemoveImageOptionsBuilder,
     },
 };
 use bytes::Bytes;
@@ -38,6 +39,30 @@ async fn body(context: &Context) -> Result<Body, EngineError> {
 }
 
 impl DockerEngine {
+    /// Images that carry a label, newest first.
+    pub async fn labelled_images(&self, label: &str) -> Result<Vec<ListedImage>, EngineError> {
+        let filters = HashMap::from([("label", vec![label])]);
+        let options = ListImagesOptionsBuilder::default().filters(&filters).build();
+        let found = self
+            .docker()
+            .await?
+            .list_images(Some(options))
+            .await
+            .map_err(|e| self.error("list images", e))?;
+        let mut images: Vec<ListedImage> = found
+            .into_iter()
+            .map(|image| ListedImage {
+                id: image.id,
+                tags: image.repo_tags,
+                size_bytes: image.size as u64,
+                created_at_ms: image.created * 1000,
+                labels: image.labels.into_iter().collect(),
+            })
+            .collect();
+        images.sort_by_key(|image| std::cmp::Reverse(image.created_at_ms));
+        Ok(images)
+    }
+
     pub(super) async fn inspect_image(&self, reference: &str) -> Result<Option<Image>, EngineError> {
         match self.docker().await?.inspect_image(reference).await {
             Ok(found) => Ok(Some(Image {
