@@ -74,8 +74,8 @@ impl<'a> Model<'a> {
         self.observed.upkeep.get(self.name())
     }
 
-    fn may_try(&self) -> bool {
-        self.observed.not_before_ms.get(self.name()).is_none_or(|at| *at <= self.observed.now_ms)
+    fn may_try(&self, what: &str) -> bool {
+        self.observed.not_before_ms.get(what).is_none_or(|at| *at <= self.observed.now_ms)
     }
 
     fn keep(&self, actions: &mut Vec<Action>) {
@@ -83,7 +83,7 @@ impl<'a> Model<'a> {
         match (self.rolling(), pending) {
             (Some(running), Some(wanted)) if *running == wanted.rollout_id => {}
             (Some(_), _) => actions.push(Action::Abort { model: self.name().to_owned() }),
-            (None, Some(wanted)) if self.may_try() => actions.push(Action::RunRollout {
+            (None, Some(wanted)) if self.may_try(&wanted.rollout_id) => actions.push(Action::RunRollout {
                 model: self.name().to_owned(),
                 rollout_id: wanted.rollout_id.clone(),
                 version: wanted.version,
@@ -124,7 +124,7 @@ impl<'a> Model<'a> {
         if !routed_elsewhere {
             self.hold(actions);
         }
-        if !self.may_try() {
+        if !self.may_try(self.name()) {
             return;
         }
         if let Some(stopped) = of_revision().last() {

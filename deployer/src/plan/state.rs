@@ -13,7 +13,7 @@ pub struct Observed {
     pub rollouts: BTreeMap<String, String>,
     /// Upkeep that is being carried out, by model.
     pub upkeep: BTreeMap<String, Upkeep>,
-    /// Not to be tried again before, by model.
+    /// Not to be tried again before: rollouts by their id, upkeep by model.
     pub not_before_ms: BTreeMap<String, i64>,
     pub now_ms: i64,
 }

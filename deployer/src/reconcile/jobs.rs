@@ -93,16 +93,17 @@ impl Jobs {
         let (model, rollout_id) = (order.model.clone(), order.rollout_id.clone());
         let token = cancel.clone();
         let task = tokio::spawn(async move {
-            let model = order.model.clone();
             let work = {
                 let (shared, order, fence) = (Arc::clone(&shared), order.clone(), fence.clone());
+                let token = token.clone();
                 tokio::spawn(async move { rollout::run(&shared, &order, &fence, &token).await })
             };
             match work.await {
-                Ok(Ok(()) | Err(RolloutError::Aborted)) => {}
+                Ok(Ok(())) => {}
+                Ok(Err(RolloutError::Aborted)) if token.is_cancelled() => {}
                 Ok(Err(error)) => {
-                    tracing::warn!(%error, model, "the rollout is tried again");
-                    lock(&state).wait_for(&model);
+                    tracing::warn!(%error, model = order.model, "the rollout is tried again");
+                    lock(&state).wait_for(&order.rollout_id);
                 }
                 // A defect of ours must not leave the rollout "in progress" for ever.
                 Err(panic) => report_panic(&shared, &order, &fence, &panic.to_string()).await,
@@ -208,10 +209,10 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 impl State {
-    fn wait_for(&mut self, model: &str) {
+    fn wait_for(&mut self, what: &str) {
         let now = now_ms();
-        let before = self.back_off.get(model).copied();
-        self.back_off.insert(model.to_owned(), next_back_off(before, now));
+        let before = self.back_off.get(what).copied();
+        self.back_off.insert(what.to_owned(), next_back_off(before, now));
     }
 }
 

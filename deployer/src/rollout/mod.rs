@@ -182,21 +182,26 @@ impl Rollout<'_> {
         Ok(ready)
     }
 
-    /// From here on the new revision serves: an abort only leaves the old container to whoever
-    /// comes next.
+    /// From here on the new revision serves, and the record says so even when something newer has
+    /// taken its place meanwhile: an abort only leaves the old container to whoever comes next.
     async fn finish(&self, ready: Ready, cancel: &CancellationToken) -> Result<(), RolloutError> {
-        let phase = RolloutPhase::Draining;
-        self.reporter.phase(phase, Some(&ready.revision)).await?;
-        let old = drain::others(self.shared, self.order, &ready.container_id).await?;
-        for container in old {
-            tokio::select! {
-                biased;
-                () = cancel.cancelled() => return Err(RolloutError::Aborted),
-                result = drain_and_remove(self.shared, &container, Some(self.log)) => result?,
-            }
+        let drained = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(RolloutError::Aborted),
+            result = self.drain(&ready) => result,
+        };
+        if let Err(error) = drained {
+            self.log.event(&format!("the container before stays for now: {error}"));
         }
-        let phase = RolloutPhase::Succeeded;
-        self.reporter.phase(phase, Some(&ready.revision)).await
+        self.reporter.phase(RolloutPhase::Succeeded, Some(&ready.revision)).await
+    }
+
+    async fn drain(&self, ready: &Ready) -> Result<(), RolloutError> {
+        self.reporter.phase(RolloutPhase::Draining, Some(&ready.revision)).await?;
+        for container in drain::others(self.shared, self.order, &ready.container_id).await? {
+            drain_and_remove(self.shared, &container, Some(self.log)).await?;
+        }
+        Ok(())
     }
 
     /// Removes what this rollout started, and nothing that serves.

@@ -29,7 +29,7 @@ impl DockerEngine {
         interactive: bool,
     ) -> Result<String, EngineError> {
         let options = CreateContainerOptionsBuilder::default().name(&spec.name).build();
-        let body = convert::create_body(spec, interactive);
+        let body = convert::create_body(spec, interactive, self.connection().await?.cpus);
         match self.docker().await?.create_container(Some(options), body).await {
             Ok(created) => Ok(created.id),
             Err(e) if is_status(&e, 409) => Err(EngineError::NameTaken { name: spec.name.clone() }),

@@ -14,7 +14,7 @@ use waybill_client::api::LogStream;
 
 /// Root of what every container of ours may not do. A log file is rotated by the engine, so that
 /// a chatty model cannot fill the disk.
-pub fn create_body(spec: &ContainerSpec, interactive: bool) -> ContainerCreateBody {
+pub fn create_body(spec: &ContainerSpec, interactive: bool, cpus: Option<u64>) -> ContainerCreateBody {
     ContainerCreateBody {
         image: Some(spec.image.clone()),
         user: Some(spec.user.clone()),
@@ -29,12 +29,13 @@ pub fn create_body(spec: &ContainerSpec, interactive: bool) -> ContainerCreateBo
         attach_stderr: Some(interactive),
         open_stdin: Some(interactive),
         stdin_once: Some(interactive),
-        host_config: Some(host_config(spec)),
+        host_config: Some(host_config(spec, cpus)),
         ..ContainerCreateBody::default()
     }
 }
 
-fn host_config(spec: &ContainerSpec) -> HostConfig {
+fn host_config(spec: &ContainerSpec, cpus: Option<u64>) -> HostConfig {
+    let cpu_millis = cpus.map_or(spec.limits.cpu_millis, |count| spec.limits.cpu_millis.min(count * 1_000));
     let mounts = spec.mounts.iter().map(|mount| Mount {
         typ: Some(MountType::BIND),
         source: Some(mount.host.to_string_lossy().into_owned()),
@@ -62,7 +63,7 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
         memory: Some(spec.limits.memory_bytes as i64),
         // Equal to the memory limit: no swap, so that the limit means what it says.
         memory_swap: Some(spec.limits.memory_bytes as i64),
-        nano_cpus: Some(spec.limits.cpu_millis as i64 * 1_000_000),
+        nano_cpus: Some(cpu_millis as i64 * 1_000_000),
         pids_limit: Some(i64::from(spec.limits.pids)),
         log_config: Some(HostConfigLogConfig {
             typ: Some("json-file".to_owned()),
@@ -153,7 +154,7 @@ pub fn error(endpoint: &str, action: String, error: Error) -> EngineError {
 }
 
 /// hyper's outer error says only "client error (Connect)"; its sources say why.
-fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {

@@ -31,7 +31,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct DockerEngine {
     endpoint: Arc<str>,
-    connection: Arc<OnceCell<Docker>>,
+    connection: Arc<OnceCell<Connection>>,
+}
+
+struct Connection {
+    docker: Docker,
+    /// Docker refuses a limit above what the machine has.
+    cpus: Option<u64>,
 }
 
 impl DockerEngine {
@@ -42,21 +48,28 @@ impl DockerEngine {
     }
 
     async fn docker(&self) -> Result<&Docker, EngineError> {
+        Ok(&self.connection().await?.docker)
+    }
+
+    async fn connection(&self) -> Result<&Connection, EngineError> {
         self.connection
             .get_or_try_init(|| async {
-                let connect = async {
-                    Docker::connect_with_host(&self.endpoint)?
-                        .with_timeout(ANSWER_TIMEOUT)
-                        .negotiate_version()
-                        .await
-                };
-                match tokio::time::timeout(CONNECT_TIMEOUT, connect).await {
-                    Ok(Ok(docker)) => Ok(docker),
-                    Ok(Err(error)) => Err(self.unavailable(&error.to_string())),
+                match tokio::time::timeout(CONNECT_TIMEOUT, self.connect()).await {
+                    Ok(Ok(connection)) => Ok(connection),
+                    Ok(Err(error)) => Err(self.unavailable(&convert::chain(&error))),
                     Err(_) => Err(self.unavailable("no answer within 10 s")),
                 }
             })
             .await
+    }
+
+    async fn connect(&self) -> Result<Connection, bollard::errors::Error> {
+        let docker = Docker::connect_with_host(&self.endpoint)?
+            .with_timeout(ANSWER_TIMEOUT)
+            .negotiate_version()
+            .await?;
+        let cpus = docker.info().await?.ncpu.and_then(|count| u64::try_from(count).ok());
+        Ok(Connection { docker, cpus: cpus.filter(|count| *count > 0) })
     }
 
     fn unavailable(&self, detail: &str) -> EngineError {
