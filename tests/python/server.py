@@ -74,9 +74,9 @@ class Server:
             if self.process.poll() is not None:
                 raise AssertionError(f"serve ended with {self.process.returncode}:\n{self.log[-3000:]}")
             try:
-                if requests.get(self.url + "/health", timeout=2).status_code == 200:
+                if requests.get(self.url + "/health", timeout=10).status_code == 200:
                     return self
-            except requests.ConnectionError:
+            except requests.RequestException:
                 time.sleep(0.01)
         raise AssertionError(f"no /health within {seconds} s:\n{self.log[-3000:]}")
 

@@ -33,7 +33,9 @@ def test_life(model):
     model.same("PATCH", "logged-models/$model", {"model_id": "$model", "status": "LOGGED_MODEL_READY"})
     model.same("PATCH", "logged-models/$model/tags", {"tags": [{"key": "colour", "value": "red"}]})
     model.same("DELETE", "logged-models/$model/tags/team")
-    model.same("POST", "logged-models/$model/params", {"params": [{"key": "width", "value": "8"}]})
+    model.same(
+        "POST", "logged-models/$model/params", {"model_id": "$model", "params": [{"key": "width", "value": "8"}]}
+    )
     model.same("GET", "logged-models/$model")
     model.same("DELETE", "logged-models/$model")
     model.same("GET", "logged-models/$model")
@@ -80,7 +82,7 @@ def test_search(model, body):
         (
             "PATCH",
             "logged-models/m-00000000000000000000000000000000",
-            {"model_id": "m-0", "status": "LOGGED_MODEL_READY"},
+            {"model_id": "m-00000000000000000000000000000000", "status": "LOGGED_MODEL_READY"},
         ),
         ("DELETE", "logged-models/m-00000000000000000000000000000000", None),
         ("DELETE", "logged-models/$model/tags/never", None),
