@@ -139,8 +139,9 @@ impl DockerEngine {
         while let Some(step) = output.try_next().await.map_err(|e| self.build_error(e))? {
             emit(&mut partial, step, lines);
         }
-        if !partial.trim().is_empty() {
-            lines(partial.trim_end());
+        let rest = without_colors(&partial);
+        if !rest.trim().is_empty() {
+            lines(rest.trim_end());
         }
         self.made(&build.tag).await
     }
@@ -172,11 +173,23 @@ fn emit(partial: &mut String, step: BuildInfo, lines: Lines<'_>) {
     partial.push_str(&text);
     while let Some(end) = partial.find(['\n', '\r']) {
         let line: String = partial.drain(..=end).collect();
+        let line = without_colors(&line);
         let line = line.trim_end();
         if !line.is_empty() {
             lines(line);
         }
     }
+}
+
+/// The builder paints a step's standard error red: `ESC [ … m` sequences go.
+fn without_colors(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| c.is_ascii_alphabetic()).map_or(part.len(), |at| at + 1);
+        plain.push_str(&part[end..]);
+    }
+    plain
 }
 
 #[cfg(test)]
@@ -189,6 +202,12 @@ mod tests {
         assert_eq!(split_tag("python:3.11-slim"), ("python", "3.11-slim"));
         assert_eq!(split_tag("localhost:5000/a"), ("localhost:5000/a", "latest"));
         assert_eq!(split_tag("localhost:5000/a:b"), ("localhost:5000/a", "b"));
+    }
+
+    #[test]
+    fn colors_are_left_out() {
+        assert_eq!(without_colors("\x1b[91mInstalled \x1b[0m\x1b[1;31m88\x1b[0m"), "Installed 88");
+        assert_eq!(without_colors("plain [1] \x1b["), "plain [1] ");
     }
 
     #[test]
