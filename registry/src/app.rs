@@ -1,7 +1,18 @@
 //! What every handler shares.
 
-use crate::{artifacts::ContentStore, clock::Clock, config::Config, db::Db, http::Metrics, ids::Ids};
+use crate::{
+    access::Principal,
+    artifacts::ContentStore,
+    audit::Cause,
+    clock::Clock,
+    config::Config,
+    db::Db,
+    deployments::Signals,
+    http::{Metrics, RequestId},
+    ids::Ids,
+};
 use std::sync::Arc;
+use waybill_proof::keys::Signer;
 
 /// Handles to the database, the content store and the signer. Cheap to clone.
 #[derive(Clone)]
@@ -14,11 +25,19 @@ pub struct AppState {
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn Ids>,
     pub metrics: Metrics,
+    /// The registry's key.
+    pub signer: Arc<dyn Signer>,
+    pub signals: Signals,
 }
 
 impl App {
     pub fn new(state: AppState) -> Self {
         Self(Arc::new(state))
+    }
+
+    /// What audit events of this request record.
+    pub fn cause(&self, principal: &Principal, request: RequestId, reason: Option<String>) -> Cause {
+        Cause { at_ms: self.clock.now_ms(), actor: principal.actor(), reason, request_id: request.0 }
     }
 }
 

@@ -3,12 +3,16 @@
 use crate::{
     app::{App, AppState},
     artifacts::{self, ContentStore},
+    audit::Cause,
     clock::SystemClock,
     config::Config,
     db::{self, Db},
+    deployments::Signals,
     http::{self, Metrics},
     ids::RandomIds,
-    mlflow, runs,
+    mlflow, native,
+    provenance::{self, ProvenanceError},
+    runs,
 };
 use axum::{
     Router,
@@ -18,6 +22,7 @@ use axum::{
     routing::get,
 };
 use std::sync::Arc;
+use waybill_proof::keys::{FileKey, KeyError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -29,6 +34,10 @@ pub enum OpenError {
     Content(#[from] artifacts::OpenError),
     #[error("cannot prepare the database: {0}")]
     Prepare(#[from] runs::RunsError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error("cannot bring the registry's records up to date: {0}")]
+    Records(#[from] ProvenanceError),
 }
 
 /// A running registry.
@@ -45,8 +54,22 @@ impl Registry {
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
         let location = config.artifacts_location().map_err(artifacts::OpenError::from)?;
         let content = ContentStore::open(location, db.clone(), clock.clone(), ids.clone()).await?;
-        let app = App::new(AppState { config, db, content, clock, ids, metrics: Metrics::default() });
+        let signer = Arc::new(FileKey::load_or_generate(&config.key_path())?);
+        let app = App::new(AppState {
+            config,
+            db,
+            content,
+            clock,
+            ids,
+            metrics: Metrics::default(),
+            signer,
+            signals: Signals::default(),
+        });
         runs::prepare(&app).await?;
+        let cause =
+            Cause { at_ms: app.clock.now_ms(), actor: "registry".to_owned(), reason: None, request_id: None };
+        provenance::keys::remember_own(&app, cause).await?;
+        provenance::catch_up(&app);
         Ok(Self { app })
     }
 
@@ -58,6 +81,7 @@ impl Registry {
             .route("/version", get(|| async { env!("CARGO_PKG_VERSION") }))
             .route("/metrics", get(metrics))
             .merge(mlflow::routes::router())
+            .merge(native::routes())
             .with_state(self.app.clone());
         http::wrap(router, &self.app)
     }
@@ -65,6 +89,17 @@ impl Registry {
     #[cfg(test)]
     pub(crate) fn app(&self) -> &App {
         &self.app
+    }
+
+    /// The native API's OpenAPI description, as YAML.
+    pub fn openapi() -> String {
+        native::openapi()
+    }
+
+    /// Ends long polls and followed logs, which would keep their connections open for ever. Call it
+    /// when the server stops to accept.
+    pub fn drain(&self) {
+        self.app.signals.close();
     }
 
     /// Lets running writes end, then closes the database.

@@ -16,6 +16,8 @@ pub use problem::*;
 pub use promotion::*;
 pub use uploads::*;
 
+pub use crate::reference::{InvalidReference, Reference, Selector};
+
 use serde::{Deserialize, Serialize};
 
 /// Query of every list: how many items at most, and where the page before ended.

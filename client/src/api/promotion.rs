@@ -44,9 +44,13 @@ pub struct Promotion {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     pub applied_at_ms: i64,
-    /// The rollout that it caused; absent where no environment follows the stage.
+    /// The rollout that leads to what the environment desires now; absent where no environment
+    /// follows the stage, or nothing there can be deployed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout_id: Option<String>,
+    /// Why this version is not what the environment desires, where one might expect it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// One unbroken time in which a version really served an environment's traffic.

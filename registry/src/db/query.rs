@@ -107,6 +107,17 @@ impl Conn {
         }
     }
 
+    /// The database's clock, in epoch milliseconds: what replicas with clocks of their own agree on.
+    pub async fn now_ms(&mut self) -> Result<i64, DbError> {
+        // The engines share no function for it.
+        let sql = match self.engine() {
+            Engine::Sqlite => "SELECT CAST(unixepoch('now', 'subsec') * 1000 AS INTEGER)",
+            Engine::Postgres => "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
+        };
+        let (now_ms,) = self.query(sql).one().await?;
+        Ok(now_ms)
+    }
+
     /// Whether the engine still answers.
     pub async fn ping(&mut self) -> Result<(), DbError> {
         let answer = match &mut self.0 {

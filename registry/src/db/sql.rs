@@ -132,6 +132,18 @@ impl Sql {
         self
     }
 
+    /// Appends `<expression> LIKE <pattern>` without an escape character, told apart by case or
+    /// not. SQLite's LIKE ignores the case of ASCII; its GLOB does not.
+    pub fn like(&mut self, expression: &'static str, pattern: &str, case_sensitive: bool) -> &mut Self {
+        self.push(expression);
+        match (self.engine, case_sensitive) {
+            (Engine::Sqlite, true) => self.push(" GLOB ").bind(glob_of(pattern)),
+            (Engine::Sqlite, false) => self.push(" LIKE ").bind(pattern),
+            (Engine::Postgres, true) => self.push(" LIKE ").bind(pattern).push(" ESCAPE ''"),
+            (Engine::Postgres, false) => self.push(" ILIKE ").bind(pattern).push(" ESCAPE ''"),
+        }
+    }
+
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -141,12 +153,31 @@ impl Sql {
     }
 }
 
+/// A LIKE pattern as GLOB has it.
+fn glob_of(pattern: &str) -> String {
+    let mut glob = String::with_capacity(pattern.len());
+    for c in pattern.chars() {
+        match c {
+            '%' => glob.push('*'),
+            '_' => glob.push('?'),
+            '*' | '?' | '[' => glob.extend(['[', c, ']']),
+            c => glob.push(c),
+        }
+    }
+    glob
+}
+
 /// Rows of one multi-row statement: past this, parsing the text costs more than another round trip.
 pub const ROWS_PER_STATEMENT: usize = 250;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn like_patterns_become_globs() {
+        assert_eq!(glob_of("a%b_c*[x]?"), "a*b?c[*][[]x][?]");
+    }
 
     #[test]
     fn placeholders_follow_the_engine() {

@@ -1,9 +1,11 @@
 //! What every request passes: guard, observation, error shape.
 
+mod extract;
 mod guard;
 mod observe;
 mod problem;
 
+pub use extract::{ApiPath, ApiQuery, IdempotencyKey, next_page, number, page};
 pub use guard::HostGuard;
 pub use observe::{Metrics, RequestId};
 pub use problem::{ApiError, ApiJson};

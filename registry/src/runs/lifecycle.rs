@@ -4,7 +4,7 @@ use super::{
     KeyValue, Lifecycle, Run, RunDetails, RunStatus, RunsError, active_experiment, active_run, location,
     names, store, validate,
 };
-use crate::app::App;
+use crate::{app::App, provenance};
 
 /// The tag that holds a run's name.
 pub const RUN_NAME_TAG: &str = "mlflow.runName";
@@ -101,7 +101,9 @@ pub struct Update {
 /// The run after the change.
 pub async fn update(app: &App, run_id: String, change: Update) -> Result<Run, RunsError> {
     validate::length("run_name", change.name.as_deref().unwrap_or_default(), validate::TAG_VALUE_MAX)?;
-    app.db
+    let ends = change.status.is_some_and(RunStatus::has_ended);
+    let run = app
+        .db
         .write((run_id, change), |tx, (run_id, change)| {
             Box::pin(async move {
                 let mut run = active_run(tx, run_id).await?;
@@ -112,10 +114,14 @@ pub async fn update(app: &App, run_id: String, change: Update) -> Result<Run, Ru
                 }
                 run.status = change.status.unwrap_or(run.status);
                 run.end_time_ms = change.end_time_ms.or(run.end_time_ms);
-                Ok(run)
+                Ok::<_, RunsError>(run)
             })
         })
-        .await
+        .await?;
+    if ends {
+        provenance::run_ended(app, &run.run_id);
+    }
+    Ok(run)
 }
 
 /// Name and name tag are one thing, kept in two places that clients read.

@@ -8,12 +8,13 @@ use crate::{
     access::Principal,
     app::App,
     http::{ApiError, ApiJson},
+    provenance,
 };
 use axum::{
     Json,
     extract::{DefaultBodyLimit, Path, State},
     http::{HeaderMap, StatusCode, header},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use std::time::Duration;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -136,9 +137,26 @@ async fn get_blob(
     Path(digest): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let blob = app.content.find(&parse_digest(&digest)?).await?;
+    let digest = parse_digest(&digest)?;
+    let blob = match app.content.find(&digest).await {
+        Err(ArtifactError::NoBlob { .. }) => return small_document(&app, &digest).await,
+        found => found?,
+    };
     let name = blob.digest.hex();
     Ok(download::respond::<ApiError>(&app.content, blob, &name, &headers).await)
+}
+
+/// A statement that was signed inside a transaction stands in its row, whole.
+async fn small_document(app: &App, digest: &Digest) -> Result<Response, ApiError> {
+    let found = provenance::inline_document(app, digest).await?;
+    let text = found.ok_or(ArtifactError::NoBlob { digest: *digest })?;
+    let headers = [
+        (header::ETAG, format!("\"{digest}\"")),
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+        (header::CACHE_CONTROL, "no-cache".to_owned()),
+    ];
+    Ok((headers, text).into_response())
 }
 
 fn parse_digest(text: &str) -> Result<Digest, ApiError> {

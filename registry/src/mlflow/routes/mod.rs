@@ -4,6 +4,8 @@ mod artifacts;
 mod experiments;
 mod logged_models;
 mod metrics;
+mod model_versions;
+mod registered_models;
 mod runs;
 mod server_info;
 
@@ -23,6 +25,8 @@ pub fn router() -> Router<App> {
         .merge(experiments::router())
         .merge(logged_models::router())
         .merge(metrics::router())
+        .merge(model_versions::router())
+        .merge(registered_models::router())
         .merge(runs::router())
         .merge(server_info::router())
         .merge(mount("/{*path}", not_offered.clone()))

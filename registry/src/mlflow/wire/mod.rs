@@ -4,6 +4,7 @@
 pub mod experiments;
 pub mod logged_models;
 pub mod metrics;
+pub mod model_registry;
 pub mod runs;
 
 use super::{

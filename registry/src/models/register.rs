@@ -1,0 +1,252 @@
+//! Registration: a source becomes the next version of a model.
+//!
+//! What needs no number (manifest, documents, signatures) is stored first, by content; then one
+//! transaction takes the number, signs the registration statement and writes every row. Killed
+//! before it, nothing of the version exists; after it, all of it does. Two registrations at once
+//! get two numbers.
+
+use super::{
+    ModelsError, Tags, Version, check_description, check_model_name, check_reference, check_tag,
+    origin::{self, Origin},
+    stage,
+    store::{
+        models,
+        tags::{self, Owner},
+        versions::{self, NewVersion},
+    },
+};
+use crate::{
+    app::App,
+    artifacts::{frozen, uploads},
+    audit::{self, Cause},
+    db::{Conn, DbError},
+    idempotency::{Claim, Once, claim},
+    logged_models,
+    provenance::{self, Draft, Evidence},
+    runs::KeyValue,
+};
+use std::sync::Arc;
+use waybill_client::api::Custody;
+use waybill_proof::{documents::ExperimentConfig, keys::Signer, statement::Registration};
+
+/// Tag by which MLflow shows a logged model's registered versions.
+const MODEL_VERSIONS_TAG: &str = "mlflow.modelVersions";
+
+/// A version asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Registering {
+    pub name: String,
+    pub from: Content,
+    pub description: Option<String>,
+    pub run_id: Option<String>,
+    pub run_link: Option<String>,
+    pub logged_model_id: Option<String>,
+    pub tags: Tags,
+    /// Whether to make the model when there is none of that name.
+    pub make_model: bool,
+    pub once: Option<Once>,
+}
+
+/// Where the files are.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// A URI, as MLflow's clients post it.
+    Source(String),
+    /// A finished upload session.
+    Upload { upload_id: String, config: Option<ExperimentConfig>, lockfile: Option<String> },
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self::Source(String::new())
+    }
+}
+
+struct Input {
+    asked: Registering,
+    new: NewVersion,
+    evidence: Option<Evidence>,
+    signer: Arc<dyn Signer>,
+    cause: Cause,
+}
+
+/// Registers the next version of a model.
+pub async fn register(app: &App, cause: Cause, asked: Registering) -> Result<Version, ModelsError> {
+    check(&asked)?;
+    if let Some(version) = earlier(app, asked.once.as_ref()).await? {
+        return Ok(version);
+    }
+    if !asked.make_model {
+        let found = models::find(&mut app.db.read().await?, &asked.name).await?;
+        found.ok_or_else(|| ModelsError::model_not_found(&asked.name))?;
+    }
+    let origin = origin::find(app, &asked).await?;
+    let evidence = match &origin.files {
+        Some(files) => Some(gather(app, &cause, &asked, &origin, files).await?),
+        None => None,
+    };
+    let new = NewVersion {
+        uid: app.ids.prefixed("ver"),
+        custody: origin.custody,
+        source: origin.source,
+        location: origin.location,
+        description: asked.description.clone(),
+        run_id: origin.run_id,
+        run_link: asked.run_link.clone(),
+        logged_model_id: origin.logged_model_id,
+        created_by: cause.actor.clone(),
+        created_at_ms: cause.at_ms,
+        content: evidence.as_ref().map(|evidence| evidence.content.clone()),
+    };
+    let input = Input { asked, new, evidence, signer: Arc::clone(&app.signer), cause };
+    let version = app.db.write(input, |tx, input| Box::pin(insert(tx, input))).await?;
+    if let (Custody::Frozen, Some(run_id)) = (version.custody, &version.run_id)
+        && origin.run_has_ended
+    {
+        provenance::run_ended(app, run_id);
+    }
+    Ok(version)
+}
+
+fn check(asked: &Registering) -> Result<(), ModelsError> {
+    check_model_name(&asked.name)?;
+    check_description(asked.description.as_deref())?;
+    for (key, value) in &asked.tags {
+        check_tag(key, value)?;
+    }
+    if let Content::Source(source) = &asked.from {
+        check_reference("source", source)?;
+    }
+    for (field, text) in
+        [("run_id", &asked.run_id), ("run_link", &asked.run_link), ("model_id", &asked.logged_model_id)]
+    {
+        check_reference(field, text.as_deref().unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+/// What an earlier request with the same key made: a retry must not do the work again, and its
+/// upload session is used up.
+async fn earlier(app: &App, once: Option<&Once>) -> Result<Option<Version>, ModelsError> {
+    let Some(once) = once else {
+        return Ok(None);
+    };
+    let mut conn = app.db.read().await?;
+    match crate::idempotency::peek(&mut conn, once).await? {
+        Claim::Done(uid) => done(&mut conn, &uid).await.map(Some),
+        Claim::New => Ok(None),
+    }
+}
+
+async fn done(conn: &mut Conn, uid: &str) -> Result<Version, ModelsError> {
+    let missing = || DbError::Corrupt { what: "idempotency key", detail: format!("{uid} is gone") };
+    Ok(versions::find_by_uid(conn, uid).await?.ok_or_else(missing)?)
+}
+
+async fn gather(
+    app: &App,
+    cause: &Cause,
+    asked: &Registering,
+    origin: &Origin,
+    files: &[waybill_proof::manifest::ModelFile],
+) -> Result<Evidence, ModelsError> {
+    let (config, lockfile) = match &asked.from {
+        Content::Upload { config, lockfile, .. } => (config.clone(), lockfile.clone()),
+        Content::Source(_) => (None, None),
+    };
+    let draft = Draft {
+        name: asked.name.clone(),
+        files: files.to_vec(),
+        source: origin.source.clone(),
+        description: asked.description.clone(),
+        tags: asked.tags.clone(),
+        run: origin.run.clone(),
+        logged_model: origin.logged_model.clone(),
+        config,
+        lockfile,
+        actor: cause.actor.clone(),
+        now_ms: cause.at_ms,
+    };
+    Ok(Evidence::prepare(app, draft).await?)
+}
+
+async fn insert(tx: &mut Conn, input: &Input) -> Result<Version, ModelsError> {
+    let Input { asked, new, evidence, signer, cause } = input;
+    if let Claim::Done(uid) = claim(tx, asked.once.as_ref(), &new.uid, cause.at_ms).await? {
+        return done(tx, &uid).await;
+    }
+    if asked.make_model && models::insert(tx, &asked.name, None, cause.at_ms).await?.is_some() {
+        audit::record(tx, &cause.event("registered_model.created", asked.name.clone())).await?;
+    }
+    let (model_id, number) = models::next_version(tx, &asked.name, cause.at_ms)
+        .await?
+        .ok_or_else(|| ModelsError::model_not_found(&asked.name))?;
+    let version_id = versions::insert(tx, model_id, number, new).await?;
+    tags::set(tx, Owner::Version, version_id, &asked.tags).await?;
+    if let Some(evidence) = evidence {
+        freeze(tx, input, evidence, number, signer.as_ref()).await?;
+    }
+    if let Content::Upload { upload_id, .. } = &asked.from {
+        uploads::consume(tx, upload_id, cause.at_ms).await?;
+    }
+    if let Some(model_id) = &new.logged_model_id {
+        tell_logged_model(tx, model_id, &asked.name, number).await?;
+    }
+    let subject = format!("{}@{number}", asked.name);
+    let to = evidence.as_ref().map(|evidence| evidence.content.manifest_digest.to_string());
+    let to = to.unwrap_or_else(|| format!("{} {}", stage::custody_text(new.custody), new.source));
+    audit::record(tx, &cause.event("model_version.registered", subject).change(None, Some(&to))).await?;
+    done(tx, &new.uid).await
+}
+
+/// The rows of a frozen version's files and evidence, the registration statement among them.
+async fn freeze(
+    tx: &mut Conn,
+    input: &Input,
+    evidence: &Evidence,
+    number: i64,
+    signer: &dyn Signer,
+) -> Result<(), ModelsError> {
+    let Input { asked, new, cause, .. } = input;
+    frozen::insert(tx, &new.uid, &evidence.files).await?;
+    let content = &evidence.content;
+    let registration = Registration {
+        uid: new.uid.clone(),
+        name: asked.name.clone(),
+        version: number,
+        custody: stage::custody_text(Custody::Frozen).to_owned(),
+        manifest_digest: content.manifest_digest,
+        oms_root: content.oms_root,
+        requirements_digest: content.requirements_digest,
+        experiment_config_digest: content.experiment_config_digest,
+        registration_snapshot_digest: content.registration_snapshot_digest,
+        lockfile_digest: evidence.lockfile_digest,
+        registered_at_ms: cause.at_ms,
+    };
+    let statement = provenance::registration_statement(signer, &registration)?;
+    for referrer in evidence.referrers.iter().chain([&statement]) {
+        provenance::store::insert(tx, &new.uid, referrer, cause.at_ms).await?;
+    }
+    Ok(())
+}
+
+/// Adds the version to the logged model's own list of them, as MLflow's server does.
+async fn tell_logged_model(
+    tx: &mut Conn,
+    model_id: &str,
+    name: &str,
+    number: i64,
+) -> Result<(), ModelsError> {
+    let Some(model) = logged_models::store::get(tx, model_id).await? else {
+        return Ok(());
+    };
+    let told = model.tags.iter().find(|tag| tag.key == MODEL_VERSIONS_TAG).map(|tag| tag.value.as_str());
+    let entry = format!("{{\"name\": {}, \"version\": {number}}}", serde_json::Value::from(name));
+    let value = match told.and_then(|list| list.strip_suffix(']')) {
+        Some(list) if list.len() > 1 => format!("{list}, {entry}]"),
+        _ => format!("[{entry}]"),
+    };
+    let tag = KeyValue { key: MODEL_VERSIONS_TAG.to_owned(), value };
+    logged_models::store::set_tags(tx, model.mid, model.experiment_id, &[tag]).await?;
+    Ok(())
+}
