@@ -29,6 +29,8 @@ pub enum ArtifactError {
         "{path:?} is part of a frozen model version and read-only; log to a run and register a new version instead"
     )]
     ReadOnly { path: String },
+    #[error("the artifacts lie at {uri:?}, which this server does not read; read them from there")]
+    Elsewhere { uri: String },
     #[error("no blob {digest}")]
     NoBlob { digest: Digest },
     #[error("blob {digest} has {size_bytes} bytes, more than the {max_bytes} that are read at once")]
@@ -79,6 +81,7 @@ impl Failure for ArtifactError {
             Self::Db(error) => error.kind(),
             Self::NotFound { .. } | Self::NoBlob { .. } | Self::NoUpload { .. } => Kind::NotFound,
             Self::ReadOnly { .. } => Kind::Forbidden,
+            Self::Elsewhere { .. } => Kind::Unsupported,
             Self::Range { .. } => Kind::RangeNotSatisfiable,
             Self::Full(_) => Kind::InsufficientStorage,
             Self::Store { .. } | Self::Damaged { .. } => Kind::Internal,
@@ -105,6 +108,7 @@ impl Failure for ArtifactError {
             Self::IsDirectory { .. } => "PATH_IS_DIRECTORY",
             Self::Occupied { .. } => "PATH_OCCUPIED",
             Self::ReadOnly { .. } => "PATH_READ_ONLY",
+            Self::Elsewhere { .. } => "ARTIFACTS_ELSEWHERE",
             Self::NoBlob { .. } => "BLOB_NOT_FOUND",
             Self::TooLarge { .. } => "BLOB_TOO_LARGE",
             Self::DigestMismatch { .. } => "DIGEST_MISMATCH",
@@ -118,6 +122,49 @@ impl Failure for ArtifactError {
             Self::NotInUpload { .. } => "DIGEST_NOT_IN_UPLOAD",
             Self::Incomplete { .. } => "UPLOAD_INCOMPLETE",
             Self::Invalid { .. } => "FIELD_INVALID",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_has_its_kind_and_code() {
+        use ArtifactError as E;
+        let digest = Digest::of(b"");
+        let (path, upload_id) = (String::new(), String::new());
+        let io = |kind: std::io::ErrorKind| E::io("k", kind.into());
+        for (error, kind, code) in [
+            (E::UnsafePath, Kind::Invalid, "PATH_INVALID"),
+            (E::PathTooLong { what: "bytes", actual: 2, max: 1 }, Kind::Invalid, "PATH_TOO_LONG"),
+            (E::NotFound { path: path.clone() }, Kind::NotFound, "ARTIFACT_NOT_FOUND"),
+            (E::IsDirectory { path: path.clone() }, Kind::Invalid, "PATH_IS_DIRECTORY"),
+            (
+                E::Occupied { path: path.clone(), existing: path.clone(), what: "file" },
+                Kind::Invalid,
+                "PATH_OCCUPIED",
+            ),
+            (E::ReadOnly { path }, Kind::Forbidden, "PATH_READ_ONLY"),
+            (E::Elsewhere { uri: "s3://b".into() }, Kind::Unsupported, "ARTIFACTS_ELSEWHERE"),
+            (E::NoBlob { digest }, Kind::NotFound, "BLOB_NOT_FOUND"),
+            (E::TooLarge { digest, size_bytes: 2, max_bytes: 1 }, Kind::TooLarge, "BLOB_TOO_LARGE"),
+            (E::DigestMismatch { expected: digest, actual: digest }, Kind::Invalid, "DIGEST_MISMATCH"),
+            (E::SizeMismatch { expected: 2, actual: 1 }, Kind::Invalid, "SIZE_MISMATCH"),
+            (E::Body("x".into()), Kind::Invalid, "BODY_TRUNCATED"),
+            (E::Range { size_bytes: 1 }, Kind::RangeNotSatisfiable, "RANGE_NOT_SATISFIABLE"),
+            (io(std::io::ErrorKind::StorageFull), Kind::InsufficientStorage, "CONTENT_STORE_FULL"),
+            (io(std::io::ErrorKind::QuotaExceeded), Kind::InsufficientStorage, "CONTENT_STORE_FULL"),
+            (io(std::io::ErrorKind::PermissionDenied), Kind::Internal, "CONTENT_STORE_FAILED"),
+            (E::Damaged { digest, key: "k".into(), detail: "d".into() }, Kind::Internal, "BLOB_DAMAGED"),
+            (E::NoUpload { upload_id: upload_id.clone() }, Kind::NotFound, "UPLOAD_NOT_FOUND"),
+            (E::NotInUpload { upload_id: upload_id.clone(), digest }, Kind::Invalid, "DIGEST_NOT_IN_UPLOAD"),
+            (E::Incomplete { upload_id, missing: 1, first: digest }, Kind::Conflict, "UPLOAD_INCOMPLETE"),
+            (E::Invalid { field: "f", detail: "d".into() }, Kind::Invalid, "FIELD_INVALID"),
+            (E::Db(DbError::Closing), Kind::Unavailable, "SHUTTING_DOWN"),
+        ] {
+            assert_eq!((error.kind(), error.code()), (kind, code), "{error}");
         }
     }
 }

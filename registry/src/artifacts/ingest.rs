@@ -146,7 +146,9 @@ async fn hash_small(batch: Batch) -> Result<(Hashed, Vec<Bytes>), ArtifactError>
     let inline = batch.bytes <= HASH_INLINE_BYTES;
     let hash = move || {
         let mut hasher = BlobHasher::new();
-        batch.chunks.iter().for_each(|chunk| hasher.update(chunk));
+        for chunk in &batch.chunks {
+            hasher.update(chunk);
+        }
         Ok((hasher.finish(), batch.chunks))
     };
     let hashed = if inline { hash() } else { blocking(hash).await };
@@ -166,7 +168,9 @@ async fn stream(
     loop {
         let chunks = batch.chunks.clone();
         let hashing = hasher.run(move |hasher| {
-            chunks.iter().for_each(|chunk| hasher.update(chunk));
+            for chunk in &chunks {
+                hasher.update(chunk);
+            }
             Ok(())
         });
         hashing.await.map_err(|e| ArtifactError::io("hash", e))?;

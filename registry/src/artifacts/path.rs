@@ -51,6 +51,19 @@ impl ArtifactPath {
         if path.is_root() { Err(ArtifactError::UnsafePath) } else { Ok(path) }
     }
 
+    /// Where an artifact URI lies in this namespace: `mlflow-artifacts:/<path>`, with or without a
+    /// host. Fails with [`ArtifactError::Elsewhere`] for other schemes.
+    pub fn of_uri(uri: &str) -> Result<Self, ArtifactError> {
+        let Some(rest) = uri.strip_prefix("mlflow-artifacts:") else {
+            return Err(ArtifactError::Elsewhere { uri: uri.to_owned() });
+        };
+        let path = match rest.strip_prefix("//") {
+            Some(with_host) => with_host.split_once('/').map_or("", |(_, path)| path),
+            None => rest.strip_prefix('/').unwrap_or(rest),
+        };
+        Self::parse(path)
+    }
+
     fn check(text: &str) -> Result<Self, ArtifactError> {
         if text.is_empty() {
             return Ok(Self::root());
@@ -210,6 +223,25 @@ mod tests {
         let endless = format!("%{}2e", "25".repeat(20));
         assert!(matches!(ArtifactPath::parse(&endless), Err(ArtifactError::UnsafePath)));
         assert!(matches!(ArtifactPath::parse_file(""), Err(ArtifactError::UnsafePath)));
+    }
+
+    #[test]
+    fn uris() {
+        for (uri, expected) in [
+            ("mlflow-artifacts:/1/run/artifacts", Some("1/run/artifacts")),
+            ("mlflow-artifacts:1/run", Some("1/run")),
+            ("mlflow-artifacts://host:5000/1/run", Some("1/run")),
+            ("mlflow-artifacts:/", Some("")),
+            ("mlflow-artifacts:/.versions/ver-1", Some(".versions/ver-1")),
+            ("mlflow-artifacts:/../x", None),
+            ("mlflow-artifacts:////x", None),
+            ("file:///etc", None),
+            ("s3://bucket/x", None),
+            ("/etc", None),
+        ] {
+            let path = ArtifactPath::of_uri(uri).ok();
+            assert_eq!(path.as_ref().map(ArtifactPath::as_str), expected, "{uri}");
+        }
     }
 
     #[test]

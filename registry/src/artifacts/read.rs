@@ -38,7 +38,8 @@ enum Source {
 /// The reader for the next step, and what may be sent after this one.
 type Step = Result<(Reader, [Option<Bytes>; 2]), ArtifactError>;
 
-/// Opens `blob` and reads `range` of it; the first step is done when this returns.
+/// Opens `blob` and reads `range` of it, up to the first bytes that can be sent: damage in a
+/// range that lies in one block is met before any byte is.
 pub async fn open(
     backend: &Backend,
     blob: Arc<StoredBlob>,
@@ -70,7 +71,11 @@ pub async fn open(
             Reader { blob, place, verifier, source }.step_object().await?
         }
     };
-    Ok(run(first).boxed())
+    let (mut reader, mut pieces) = first;
+    while pieces.iter().all(Option::is_none) && reader.verifier.next().is_some() {
+        (reader, pieces) = joined(reader.start().await)?;
+    }
+    Ok(run(reader, pieces).boxed())
 }
 
 /// Nobody but the store puts files there: a link in one's place leads outside.
@@ -107,7 +112,7 @@ impl Ahead {
 }
 
 /// Reads and verifies the next step while the last is being sent.
-fn run((reader, pieces): (Reader, [Option<Bytes>; 2])) -> impl Stream<Item = Result<Bytes, ArtifactError>> {
+fn run(reader: Reader, pieces: [Option<Bytes>; 2]) -> impl Stream<Item = Result<Bytes, ArtifactError>> {
     stream::unfold(Ahead::after(reader, pieces), async |mut ahead| {
         loop {
             if let Some(bytes) = ahead.ready.pop_front() {

@@ -1,17 +1,40 @@
 //! Content stores for tests: the same suite on a folder and on S3, and on both databases.
 
 use super::{ContentStore, Location};
-use crate::{clock::SystemClock, db::Db, db::testing::each_engine, ids::RandomIds};
-use std::{future::Future, path::PathBuf, sync::Arc};
+use crate::{clock::Clock, db::Db, db::testing::each_engine, ids::RandomIds};
+use std::{
+    future::Future,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
 
 /// `s3://bucket/prefix` of an S3 server reached by the AWS variables. Without it tests run on a
 /// folder alone, which is not accepted where `CI` is set.
 const S3_URL: &str = "WAYBILL_TEST_S3_URL";
 
+/// A clock that stands until it is moved.
+pub struct TestClock(AtomicI64);
+
+impl TestClock {
+    pub fn advance(&self, ms: i64) {
+        self.0.fetch_add(ms, Ordering::Relaxed);
+    }
+}
+
+impl Clock for TestClock {
+    fn now_ms(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// An open store and the folder it lies in, where it lies in one.
 pub struct TestStore {
     pub content: ContentStore,
     pub db: Db,
+    pub clock: Arc<TestClock>,
     pub folder: Option<PathBuf>,
 }
 
@@ -22,10 +45,9 @@ impl TestStore {
             Location::Folder(dir) => Some(dir.clone()),
             Location::Bucket { .. } => None,
         };
-        let content = ContentStore::open(location, db.clone(), Arc::new(SystemClock), Arc::new(RandomIds))
-            .await
-            .unwrap();
-        Self { content, db, folder }
+        let clock = Arc::new(TestClock(AtomicI64::new(1_700_000_000_000)));
+        let content = ContentStore::open(location, db.clone(), clock.clone(), Arc::new(RandomIds));
+        Self { content: content.await.unwrap(), db, clock, folder }
     }
 
     /// Files in the folder, beside locks; empty for a bucket.

@@ -51,7 +51,7 @@ impl Verifier {
         let start = self.position;
         self.position += bytes.len() as u64;
         let piece = self.wanted_part(start, bytes);
-        if self.position % BLOCK_BYTES != 0 && self.position != self.size_bytes {
+        if !self.position.is_multiple_of(BLOCK_BYTES) && self.position != self.size_bytes {
             return Ok(match piece {
                 Some(piece) => [self.held.replace(piece), None],
                 None => [None, None],

@@ -23,7 +23,7 @@ const PARTS_PER_STEP: u64 = 1_000;
 const IN_FLIGHT_BYTES: u64 = 32 << 20;
 /// A connection on which nothing moves for this long is given up and the request retried. It
 /// must outlast the upload of one part.
-const STALLED: Duration = Duration::from_secs(120);
+const STALLED: Duration = Duration::from_mins(2);
 const CONNECT: Duration = Duration::from_secs(10);
 
 pub struct Bucket {

@@ -8,7 +8,13 @@ use crate::{
         ArtifactError, ArtifactPath, Body, Expected,
         routes::{download, drain},
     },
-    mlflow::{ErrorCode, MlflowError},
+    mlflow::{
+        ErrorCode, MlflowError, MlflowJson,
+        wire::{
+            Empty,
+            artifacts::{FileInfo, ListArtifactsMlflowArtifacts, ListArtifactsResponse},
+        },
+    },
 };
 use axum::{
     Json, Router,
@@ -17,7 +23,6 @@ use axum::{
     response::Response,
     routing::{any, get},
 };
-use serde::Serialize;
 
 const ARTIFACTS: &str = "/mlflow-artifacts/artifacts";
 
@@ -79,21 +84,13 @@ async fn delete_artifact(State(app): State<App>, _: Principal, uri: Uri) -> Resu
 async fn list_artifacts(
     State(app): State<App>,
     _: Principal,
-    uri: Uri,
-) -> Result<Json<ListArtifacts>, MlflowError> {
-    let query = uri.query().unwrap_or_default();
-    let path = url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "path");
-    let path = path.map_or(Ok(ArtifactPath::root()), |(_, path)| ArtifactPath::parse(&path))?;
+    MlflowJson(request): MlflowJson<ListArtifactsMlflowArtifacts>,
+) -> Result<Json<ListArtifactsResponse>, MlflowError> {
+    let path = ArtifactPath::parse(request.path.as_deref().unwrap_or_default())?;
     let entries = app.content.list(&path).await?;
-    let files = entries
-        .into_iter()
-        .map(|entry| FileInfo {
-            path: entry.name,
-            is_dir: entry.size_bytes.is_none(),
-            file_size: entry.size_bytes,
-        })
-        .collect();
-    Ok(Json(ListArtifacts { files }))
+    // Relative to the directory that was asked for, as MLflow's client joins them to it.
+    let files = entries.into_iter().map(|entry| FileInfo::new(entry, "")).collect();
+    Ok(Json(ListArtifactsResponse { root_uri: None, files }))
 }
 
 /// MLflow's client, told to try, sends the file in one piece when it reads these words.
@@ -110,22 +107,4 @@ async fn no_presigned(_: Principal) -> MlflowError {
         ErrorCode::NotImplemented,
         "Presigned download is not supported for the current artifact repository",
     )
-}
-
-#[derive(Serialize)]
-struct Empty {}
-
-#[derive(Serialize)]
-struct ListArtifacts {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    files: Vec<FileInfo>,
-}
-
-/// `path` is relative to the directory that was asked for.
-#[derive(Serialize)]
-struct FileInfo {
-    path: String,
-    is_dir: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file_size: Option<u64>,
 }

@@ -6,6 +6,7 @@ mod logged_models;
 mod metrics;
 mod model_versions;
 mod registered_models;
+mod run_artifacts;
 mod runs;
 mod server_info;
 
@@ -27,6 +28,7 @@ pub fn router() -> Router<App> {
         .merge(metrics::router())
         .merge(model_versions::router())
         .merge(registered_models::router())
+        .merge(run_artifacts::router())
         .merge(runs::router())
         .merge(server_info::router())
         .merge(mount("/{*path}", not_offered.clone()))

@@ -1,6 +1,7 @@
 //! MLflow's messages, by the names of its protos (mlflow/protos/service.proto). Unset fields are
 //! left out, 64-bit integers are JSON numbers, NaN and infinities are strings.
 
+pub mod artifacts;
 pub mod experiments;
 pub mod logged_models;
 pub mod metrics;

@@ -1,5 +1,7 @@
 //! The content store's suite: on a folder and on S3, on SQLite and on PostgreSQL.
 
+mod uploads;
+
 use super::{
     ArtifactError, ArtifactPath, Body, Expected, frozen,
     store::find,
@@ -13,7 +15,7 @@ use std::{convert::Infallible, io};
 use waybill_proof::{Digest, manifest::ModelFile};
 
 fn pattern(len: usize, seed: u64) -> Bytes {
-    let mut state = seed | 1;
+    let mut state = 2 * seed + 1;
     let mut bytes = Vec::with_capacity(len + 8);
     while bytes.len() < len {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
