@@ -1,6 +1,9 @@
 //! The HTTP server: accepts, serves, drains.
 
-use axum::Router;
+use axum::{
+    Router, body::Body, extract::State, http::header, middleware::map_response_with_state, response::Response,
+};
+use futures::StreamExt;
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -12,6 +15,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
+use tokio_util::sync::CancellationToken;
 
 /// Time for a request's head, and for an idle client to send its next one. MLflow's own server
 /// closes after 5 s; longer spares clients their reconnects.
@@ -21,17 +25,17 @@ const MAX_CONNECTIONS: usize = 800;
 /// After an accept that failed, e.g. for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `stop`, then lets running requests end, for at most `drain`.
-pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>, drain: Duration) {
+/// Serves until `ending`, then lets running requests end, for at most `drain`.
+pub async fn serve(listener: TcpListener, router: Router, ending: CancellationToken, drain: Duration) {
+    let router = router.layer(map_response_with_state(ending.clone(), end_streams));
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
     let graceful = GracefulShutdown::new();
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &slots) => accepted,
-            () = &mut stop => break,
+            () = ending.cancelled() => break,
         };
         let (stream, slot) = match accepted {
             Ok(accepted) => accepted,
@@ -55,6 +59,17 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
     if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
         tracing::warn!(drain_ms = drain.as_millis(), "requests that still ran were cut off");
     }
+}
+
+/// Event streams have no end of their own; whoever reads one comes back after the restart.
+async fn end_streams(State(ending): State<CancellationToken>, response: Response) -> Response {
+    let content_type = response.headers().get(header::CONTENT_TYPE);
+    if !content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream")) {
+        return response;
+    }
+    response.map(|body| {
+        Body::from_stream(body.into_data_stream().take_until(async move { ending.cancelled().await }))
+    })
 }
 
 async fn accept(
@@ -92,13 +107,12 @@ mod tests {
                 "done"
             }),
         );
-        let (stop, stopped) = oneshot::channel();
-        let server =
-            tokio::spawn(serve(listener, router, async { stopped.await.unwrap() }, Duration::from_secs(20)));
+        let ending = CancellationToken::new();
+        let server = tokio::spawn(serve(listener, router, ending.clone(), Duration::from_secs(20)));
         let mut client = TcpStream::connect(address).await.unwrap();
         client.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
         has_begun.await.unwrap();
-        stop.send(()).unwrap();
+        ending.cancel();
         // The listener goes first: wait until nobody answers there.
         while TcpStream::connect(address).await.is_ok() {
             tokio::task::yield_now().await;
@@ -107,6 +121,34 @@ mod tests {
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("done"), "{answer}");
+        server.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn event_streams_end_when_the_server_does() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route(
+            "/events",
+            get(|| async {
+                let first = futures::stream::iter([Ok::<_, std::io::Error>("data: first\n\n")]);
+                let body = Body::from_stream(first.chain(futures::stream::pending()));
+                ([(header::CONTENT_TYPE, "text/event-stream")], body)
+            }),
+        );
+        let ending = CancellationToken::new();
+        let server = tokio::spawn(serve(listener, router, ending.clone(), Duration::from_secs(20)));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET /events HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut seen = String::new();
+        let mut buffer = [0; 1024];
+        while !seen.contains("first") {
+            let count = client.read(&mut buffer).await.unwrap();
+            seen.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
+        }
+        ending.cancel();
+        client.read_to_string(&mut seen).await.unwrap();
+        assert!(seen.ends_with("0\r\n\r\n"), "the body ends in good order: {seen}");
         server.await.unwrap();
     }
 }

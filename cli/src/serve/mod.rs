@@ -1,9 +1,11 @@
 //! `waybill serve`: registry, deployer and gateway in one process.
 
 mod banner;
+mod deploy;
 mod http;
 mod lock;
 pub mod logging;
+mod memory;
 mod settings;
 mod signals;
 mod storage;
@@ -17,6 +19,7 @@ use crate::failure::Failure;
 use settings::{GatewayMode, Settings};
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use waybill_deployer::gateway::{Gateway, GatewayConfig};
 use waybill_registry::{Config, Registry};
 
@@ -31,8 +34,19 @@ pub async fn run(args: ServeArgs) -> Result<(), Failure> {
     settings.listen = listener.local_addr()?;
     let gateway = start_gateway(&mut settings).await?;
     let registry = Registry::open(registry_config(&settings)).await.map_err(Failure::failed)?;
+    let deployer = deploy::start(&settings, registry.router()).await?;
     banner::print(&settings, first_start);
-    http::serve(listener, registry.router(), end.first(), settings.drain).await;
+
+    let ending = CancellationToken::new();
+    let serving = http::serve(listener, registry.router(), ending.clone(), settings.drain);
+    let stopping = async {
+        end.first().await;
+        ending.cancel();
+        if let Some(deployer) = deployer {
+            deployer.stop().await;
+        }
+    };
+    tokio::join!(serving, stopping);
     if let Some(gateway) = gateway {
         gateway.stop(settings.drain).await;
     }

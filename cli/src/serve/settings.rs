@@ -142,6 +142,15 @@ pub struct ServeArgs {
         help_heading = "Deployer"
     )]
     pub container_memory_mib: Option<u64>,
+    /// Processor time of a serving container, in thousandths of a core [default: 2000]
+    #[arg(
+        long,
+        env = "WAYBILL_CONTAINER_CPU_MILLIS",
+        value_name = "MILLIS",
+        hide_env_values = true,
+        help_heading = "Deployer"
+    )]
+    pub container_cpu_millis: Option<u32>,
 
     /// Where the gateway runs [default: embedded]
     #[arg(
@@ -200,7 +209,7 @@ impl Settings {
         let postgres = args.database_url.as_deref().is_some_and(|url| url.starts_with("postgres"));
         let settings = Self {
             listen: args.listen.unwrap_or(DEFAULT_LISTEN),
-            data_dir: args.data_dir.clone().unwrap_or_else(|| DEFAULT_DATA_DIR.into()),
+            data_dir: absolute(args.data_dir.as_deref().unwrap_or(Path::new(DEFAULT_DATA_DIR)))?,
             gateway_listen: args.gateway_listen.unwrap_or(DEFAULT_GATEWAY_LISTEN),
             gateway: args.gateway.unwrap_or(GatewayMode::Embedded),
             // Several servers may share a PostgreSQL; only one of them should deploy, by choice.
@@ -222,6 +231,11 @@ impl Settings {
         self.data_dir.join("deployer/routes.json")
     }
 
+    /// Where the deployer asks whether a switch has taken effect and what still drains.
+    pub fn gateway_status_url(&self) -> String {
+        format!("http://{}/.waybill/status", reachable(self.gateway_listen))
+    }
+
     /// This server's address on this machine.
     pub fn url(&self) -> String {
         format!("http://{}", reachable(self.listen))
@@ -232,6 +246,11 @@ impl Settings {
         let default = || format!("http://{}", reachable(self.gateway_listen));
         self.deploys.then(|| self.args.gateway_url.clone().unwrap_or_else(default))
     }
+}
+
+/// Containers mount folders below it, and engines want whole paths.
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path).map_err(|error| Failure::file("use", path, &error))
 }
 
 /// `0.0.0.0` is an address to listen on, not one to call.
@@ -281,6 +300,7 @@ impl ServeArgs {
             index_url: self.index_url.or(file.index_url),
             packages_before: self.packages_before.or(file.packages_before),
             container_memory_mib: self.container_memory_mib.or(file.container_memory_mib),
+            container_cpu_millis: self.container_cpu_millis.or(file.container_cpu_millis),
             gateway: self.gateway.or(file.gateway),
             gateway_listen: self.gateway_listen.or(file.gateway_listen),
             gateway_url: self.gateway_url.or(file.gateway_url),
@@ -337,7 +357,7 @@ mod tests {
         let settings = load(&[], None).unwrap();
         assert_eq!(settings.listen.to_string(), "127.0.0.1:5000");
         assert_eq!(settings.gateway_listen.to_string(), "127.0.0.1:8080");
-        assert_eq!(settings.data_dir, Path::new("waybill-data"));
+        assert_eq!(settings.data_dir, std::env::current_dir().unwrap().join("waybill-data"));
         assert!(settings.deploys);
     }
 

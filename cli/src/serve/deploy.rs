@@ -1,0 +1,57 @@
+//! The deployer inside `waybill serve`.
+
+use super::{memory, settings::Settings};
+use crate::{failure::Failure, trust};
+use axum::Router;
+use waybill_deployer::{Config, Deployer};
+use waybill_proof::keys::{FileKey, Signer};
+
+/// Name under which history records what the deployer itself does.
+const USER: &str = "deployer";
+
+/// Starts the deployer, where this process deploys. It reaches the registry as any client does.
+pub async fn start(settings: &Settings, router: Router) -> Result<Option<Deployer>, Failure> {
+    if !settings.deploys {
+        return Ok(None);
+    }
+    let config = config(settings)?;
+    let client = memory::client(router).for_user(USER);
+    Deployer::start(config, client).await.map(Some).map_err(Failure::failed)
+}
+
+fn config(settings: &Settings) -> Result<Config, Failure> {
+    let args = &settings.args;
+    let mut config = Config::new(settings.data_dir.join("deployer"), trusted_keys(settings)?);
+    config.signing_key = settings.data_dir.join("keys/deployer.pem");
+    config.routes_path = settings.routes_path();
+    config.gateway_status_url = Some(settings.gateway_status_url());
+    config.docker_host.clone_from(&args.docker_host);
+    if !args.environments.is_empty() {
+        config.environments.clone_from(&args.environments);
+    }
+    if let Some(tag) = &args.base_image {
+        config.images.base.clone_from(tag);
+    }
+    config.images.index_url.clone_from(&args.index_url);
+    config.images.cut_off.clone_from(&args.packages_before);
+    if let Some(mib) = args.container_memory_mib {
+        config.limits.memory_bytes = mib << 20;
+    }
+    if let Some(millis) = args.container_cpu_millis {
+        config.limits.cpu_millis = millis.into();
+    }
+    Ok(config)
+}
+
+/// The keys that were named, else the one in this registry's own key file: read from disk, never
+/// asked of the registry that is to be checked.
+fn trusted_keys(settings: &Settings) -> Result<Vec<String>, Failure> {
+    if settings.args.trusted_keys.is_empty() {
+        let key = FileKey::load_or_generate(&settings.data_dir.join("keys/registry.pem"))
+            .map_err(Failure::failed)?;
+        return Ok(vec![key.public_key_pem().to_owned()]);
+    }
+    let keys = settings.args.trusted_keys.iter().map(|path| trust::read_keys(path));
+    let keys = keys.collect::<Result<Vec<_>, _>>()?.concat();
+    Ok(keys.iter().map(|key| key.pem().to_owned()).collect())
+}
