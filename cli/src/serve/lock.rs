@@ -8,6 +8,9 @@ use std::{
     path::Path,
 };
 
+/// In the data folder; holds the id of the process that has it.
+pub const FILE: &str = "lock";
+
 /// Holds the data folder; the system gives it up when the process ends, however it ends.
 pub struct DataDirLock(#[expect(dead_code, reason = "held, not used: the lock ends with the file")] File);
 
@@ -17,7 +20,7 @@ impl DataDirLock {
         DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(|error| {
             Failure::Failed(format!("cannot create the data folder {}: {error}", data_dir.display()))
         })?;
-        let path = data_dir.join("lock");
+        let path = data_dir.join(FILE);
         let io = |error: std::io::Error| Failure::Failed(format!("cannot lock {}: {error}", path.display()));
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;

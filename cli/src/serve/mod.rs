@@ -28,8 +28,8 @@ pub async fn run(args: ServeArgs) -> Result<(), Failure> {
     let mut settings = Settings::load(args)?;
     logging::init(settings.args.log.as_deref(), settings.args.log_format)?;
     let end = EndSignals::listen()?;
+    let first_start = !settings.data_dir.join(lock::FILE).exists();
     let _lock = DataDirLock::take(&settings.data_dir)?;
-    let first_start = !settings.data_dir.join("keys").exists();
     let listener = bind(settings.listen).await?;
     settings.listen = listener.local_addr()?;
     let gateway = start_gateway(&mut settings).await?;
