@@ -6,7 +6,7 @@ pub mod store;
 mod types;
 
 pub use error::LoggedModelsError;
-pub use rules::{NewModel, create, delete, delete_tag, finalize, get, log_params, set_tags};
+pub use rules::{NewModel, create, delete, delete_tag, finalize, get, log_params, search, set_tags};
 pub use types::{LoggedModel, ModelMetric, Status};
 
 use crate::{

@@ -3,6 +3,7 @@ use crate::{
     app::App,
     db::Conn,
     runs::{self, KeyValue, Lifecycle, location, names, validate},
+    search::{Page, Position, Query},
 };
 
 /// What a client asks for.
@@ -111,6 +112,17 @@ pub async fn get(app: &App, model_id: &str, allow_deleted: bool) -> Result<Logge
         return Err(LoggedModelsError::NoModel(model_id.to_owned()));
     }
     Ok(model)
+}
+
+/// A page of models that are not deleted.
+pub async fn search(
+    app: &App,
+    query: &Query,
+    position: Option<&Position>,
+    limit: usize,
+) -> Result<Page<LoggedModel>, LoggedModelsError> {
+    let mut conn = app.db.snapshot().await?;
+    Ok(store::search(&mut conn, query, position, limit).await?)
 }
 
 /// Says how the upload of the model's files ended.

@@ -2,6 +2,7 @@
 
 mod error;
 pub mod extract;
+pub mod filter;
 mod registry_filter;
 pub mod routes;
 mod wire;

@@ -280,7 +280,9 @@ pub async fn resolve(app: &App, reference: &str) -> Result<VersionDetails, Model
                 }
                 (Some(version), _) | (None, Some(version)) => version,
                 (None, None) => {
-                    return Err(not_found(format!("{word:?} is neither an alias nor a stage with a version")));
+                    return Err(not_found(format!(
+                        "{word:?} is neither an alias nor a stage with a version"
+                    )));
                 }
             }
         }

@@ -1,7 +1,12 @@
 //! Experiments: made, found, renamed, deleted with their runs, restored.
 
-use super::{Experiment, KeyValue, Lifecycle, RunsError, active_experiment, location, store, validate};
-use crate::app::App;
+use super::{
+    Experiment, KeyValue, Lifecycle, RunsError, ViewType, active_experiment, location, store, validate,
+};
+use crate::{
+    app::App,
+    search::{Page, Position, Query},
+};
 use std::path::PathBuf;
 
 /// Tags of one experiment that a single request may set.
@@ -64,6 +69,18 @@ pub async fn get_by_name(app: &App, name: &str) -> Result<Experiment, RunsError>
     store::experiment_named(&mut conn, name)
         .await?
         .ok_or_else(|| RunsError::NoExperimentNamed(name.to_owned()))
+}
+
+/// A page of experiments.
+pub async fn search(
+    app: &App,
+    query: &Query,
+    view: ViewType,
+    position: Option<&Position>,
+    limit: usize,
+) -> Result<Page<Experiment>, RunsError> {
+    let mut conn = app.db.snapshot().await?;
+    Ok(store::search_experiments(&mut conn, query, view, position, limit).await?)
 }
 
 pub async fn rename(app: &App, experiment_id: i64, name: String) -> Result<(), RunsError> {

@@ -1,10 +1,14 @@
 //! Runs: started, read, updated, deleted, restored.
 
 use super::{
-    KeyValue, Lifecycle, Run, RunDetails, RunStatus, RunsError, active_experiment, active_run, location,
-    names, store, validate,
+    KeyValue, Lifecycle, Run, RunDetails, RunStatus, RunsError, ViewType, active_experiment, active_run,
+    location, names, store, validate,
 };
-use crate::{app::App, provenance};
+use crate::{
+    app::App,
+    provenance,
+    search::{Page, Position, Query},
+};
 
 /// The tag that holds a run's name.
 pub const RUN_NAME_TAG: &str = "mlflow.runName";
@@ -88,6 +92,18 @@ pub async fn get(app: &App, run_id: &str) -> Result<RunDetails, RunsError> {
     let missing = || RunsError::NoRun(run_id.to_owned());
     let run = store::get(&mut conn, run_id).await?.ok_or_else(missing)?;
     store::details(&mut conn, vec![run]).await?.pop().ok_or_else(missing)
+}
+
+/// A page of runs, with all that was logged to them.
+pub async fn search(
+    app: &App,
+    query: &Query,
+    view: ViewType,
+    position: Option<&Position>,
+    limit: usize,
+) -> Result<Page<RunDetails>, RunsError> {
+    let mut conn = app.db.snapshot().await?;
+    Ok(store::search(&mut conn, query, view, position, limit).await?)
 }
 
 /// Changes to a run; what is `None` stays.

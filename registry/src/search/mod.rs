@@ -1,5 +1,22 @@
-//! Searching, for every kind of object alike: conditions and orders as data, page tokens.
+//! Searching, for every kind of object alike.
+//!
+//! A capability describes what can be searched of its objects as an [`Entity`]: attributes, and
+//! the tables that hold metrics, params and tags. Conditions and orders are data
+//! ([`Condition`], [`Order`]), which a grammar makes from text; [`page`] compiles them to bound
+//! SQL and reads one page. Pages continue after a sort key, so that rows added meanwhile shift
+//! nothing.
 
+mod compile;
+mod entity;
+mod page;
+mod query;
+mod select;
 mod token;
 
+pub use compile::measured_on;
+pub use entity::{Attribute, Child, Entity, Kind};
+pub use page::{Page, page};
+pub use query::{
+    Condition, DatasetField, DatasetScope, Field, Key, Op, Operand, Order, Position, Query, Sorted,
+};
 pub use token::{PageTokenError, QueryId};

@@ -19,7 +19,7 @@ pub enum PageTokenError {
 }
 
 /// What a token is bound to: everything that decides which rows come in which order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct QueryId(u64);
 
 #[derive(Serialize, Deserialize)]

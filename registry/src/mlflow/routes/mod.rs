@@ -8,6 +8,7 @@ mod model_versions;
 mod registered_models;
 mod run_artifacts;
 mod runs;
+mod search;
 mod server_info;
 
 use super::{ErrorCode, MlflowError};
@@ -30,6 +31,7 @@ pub fn router() -> Router<App> {
         .merge(registered_models::router())
         .merge(run_artifacts::router())
         .merge(runs::router())
+        .merge(search::router())
         .merge(server_info::router())
         .merge(mount("/{*path}", not_offered.clone()))
         .merge(mount_v3("/{*path}", not_offered))

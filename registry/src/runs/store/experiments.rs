@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[derive(sqlx::FromRow)]
-struct Row {
+pub(super) struct Row {
     experiment_id: i64,
     name: String,
     artifact_location: String,

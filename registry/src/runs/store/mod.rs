@@ -6,6 +6,8 @@ mod experiments;
 mod history;
 mod logged;
 mod runs;
+mod search;
+mod search_experiments;
 
 pub use children::{details, inputs, latest_metrics, params, tags};
 pub use datasets::log_datasets;
@@ -16,6 +18,8 @@ pub use experiments::{
 pub use history::{HistoryPosition, history};
 pub use logged::{Changed, ModelRole, log_metrics, log_models, log_params, set_tags};
 pub use runs::{NewRun, delete_tag, get, insert, rename, set_lifecycle, tag_value, update};
+pub use search::{RUNS, search};
+pub use search_experiments::{EXPERIMENTS, search_experiments};
 
 use super::types::{Lifecycle, RunStatus};
 use crate::db::DbError;

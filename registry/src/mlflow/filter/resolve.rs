@@ -1,0 +1,256 @@
+//! Comparisons to conditions: what an identifier means for the object that is searched, and
+//! which operators and values it takes.
+
+use super::{
+    Grammar, Problem,
+    grammar::{Comparison, Identifier, OrderClause, Value},
+};
+use crate::search::{Attribute, Condition, DatasetField, Field, Kind, Op, Operand, Order};
+
+/// Values in one list: SQLite binds 32,766 in a statement.
+const LIST_MAX: usize = 1000;
+/// SQLite refuses patterns of more than 50,000 bytes.
+const PATTERN_MAX_BYTES: usize = 10_000;
+
+const NUMERIC: &[Op] = &[Op::Gt, Op::Ge, Op::Ne, Op::Eq, Op::Lt, Op::Le];
+const TEXTUAL: &[Op] = &[Op::Ne, Op::Eq, Op::Like, Op::Ilike];
+
+pub(super) fn condition(grammar: &Grammar, comparison: Comparison) -> Result<Condition, Problem> {
+    let field = field(grammar, &comparison.identifier, |a| a.filterable)?;
+    check_operator(grammar, &field, &comparison)?;
+    let operand = operand(&field, comparison.value, comparison.value_at)?;
+    if let (Op::Like | Op::Ilike, Operand::Text(pattern)) = (comparison.op, &operand)
+        && pattern.len() > PATTERN_MAX_BYTES
+    {
+        return Err(Problem::new(
+            comparison.value_at,
+            format!("A pattern can have at most {PATTERN_MAX_BYTES} bytes"),
+        ));
+    }
+    Ok(Condition { field, op: comparison.op, operand, or_absent: false })
+}
+
+pub(super) fn order(grammar: &Grammar, clause: OrderClause) -> Result<Order, Problem> {
+    let field = order_field(grammar, &clause.identifier)?;
+    Ok(Order { field, ascending: clause.ascending, dataset: None })
+}
+
+pub(super) fn order_field(grammar: &Grammar, identifier: &Identifier) -> Result<Field, Problem> {
+    match field(grammar, identifier, |a| a.orderable)? {
+        Field::Dataset(_) => Err(Problem::new(identifier.span.start, "Invalid order_by entity: dataset")),
+        field => Ok(field),
+    }
+}
+
+fn field(
+    grammar: &Grammar,
+    identifier: &Identifier,
+    usable: fn(&Attribute) -> bool,
+) -> Result<Field, Problem> {
+    let at = identifier.span.start;
+    let key = identifier.key.as_str();
+    let entity = grammar.entity;
+    match identifier.entity.as_deref() {
+        None | Some("attribute" | "attributes" | "attr" | "run") => attribute(grammar, key, at, usable),
+        Some("metric" | "metrics") if entity.metrics.is_some() => Ok(Field::Metric(key.to_owned())),
+        Some("parameter" | "parameters" | "param" | "params") if entity.params.is_some() => {
+            Ok(Field::Param(key.to_owned()))
+        }
+        Some("tag" | "tags") if entity.tags.is_some() => Ok(Field::Tag(key.to_owned())),
+        Some("dataset" | "datasets") if entity.datasets => match key {
+            "name" => Ok(Field::Dataset(DatasetField::Name)),
+            "digest" => Ok(Field::Dataset(DatasetField::Digest)),
+            "context" => Ok(Field::Dataset(DatasetField::Context)),
+            _ => Err(Problem::new(
+                at,
+                format!(
+                    "Invalid dataset key '{}' specified. Valid keys are '{{'name', 'digest', 'context'}}'",
+                    short(key)
+                ),
+            )),
+        },
+        Some(other) => Err(Problem::new(
+            at,
+            format!("Invalid entity type '{}'. Valid values are {}", short(other), grammar.entity_types),
+        )),
+    }
+}
+
+fn attribute(
+    grammar: &Grammar,
+    key: &str,
+    at: usize,
+    usable: fn(&Attribute) -> bool,
+) -> Result<Field, Problem> {
+    match grammar.entity.attribute(key).filter(|a| usable(a)) {
+        Some(attribute) => Ok(Field::Attribute(attribute)),
+        None => {
+            let mut valid: Vec<String> = grammar
+                .entity
+                .attributes
+                .iter()
+                .filter(|a| usable(a))
+                .map(|a| format!("'{}'", a.name))
+                .collect();
+            valid.sort();
+            let valid = valid.join(", ");
+            let text =
+                format!("Invalid attribute key '{}' specified. Valid keys are '[{valid}]'", short(key));
+            Err(Problem::new(at, text))
+        }
+    }
+}
+
+fn check_operator(grammar: &Grammar, field: &Field, comparison: &Comparison) -> Result<(), Problem> {
+    let op = comparison.op;
+    let mut valid: Vec<Op> = match field {
+        Field::Metric(_) => NUMERIC.to_vec(),
+        Field::Attribute(a) => match a.kind {
+            Kind::Int => NUMERIC.to_vec(),
+            Kind::Id => vec![Op::Ne, Op::Eq],
+            Kind::Text => TEXTUAL.to_vec(),
+        },
+        Field::Param(_) | Field::Tag(_) | Field::Dataset(_) => TEXTUAL.to_vec(),
+    };
+    let keyed = matches!(field, Field::Param(_) | Field::Tag(_));
+    if keyed && grammar.null_checks {
+        valid.extend([Op::IsNull, Op::IsNotNull]);
+    }
+    if let Field::Attribute(a) = field
+        && !a.lists
+        && a.kind == Kind::Text
+        && matches!(op, Op::In | Op::NotIn)
+        && !grammar.lists_everywhere
+    {
+        let lists: Vec<String> =
+            grammar.entity.attributes.iter().filter(|a| a.lists).map(|a| format!("'{}'", a.name)).collect();
+        return Err(Problem::new(
+            comparison.op_at,
+            format!(
+                "Only [{}] attributes support comparison with a list of quoted string values",
+                lists.join(", ")
+            ),
+        ));
+    }
+    let lists = match field {
+        Field::Attribute(a) => a.lists || (a.kind == Kind::Text && grammar.lists_everywhere),
+        Field::Dataset(_) => true,
+        Field::Param(_) | Field::Tag(_) => grammar.lists_everywhere,
+        Field::Metric(_) => false,
+    };
+    if lists {
+        valid.extend([Op::In, Op::NotIn]);
+    }
+    if valid.contains(&op) {
+        return Ok(());
+    }
+    let names: Vec<String> = valid.iter().map(|op| format!("'{}'", name(*op))).collect();
+    let text = format!("Invalid comparator '{}' not one of '{{{}}}'", name(op), names.join(", "));
+    Err(Problem::new(comparison.op_at, text))
+}
+
+fn operand(field: &Field, value: Value, at: usize) -> Result<Operand, Problem> {
+    match (field, value) {
+        (_, Value::Nothing) => Ok(Operand::Nothing),
+        (_, Value::List(items)) => list(field, items, at),
+        (Field::Metric(_), Value::Number(text)) => float(&text, at),
+        (Field::Metric(_), Value::Text(text)) => {
+            Err(Problem::new(at, format!("Expected numeric value type for metric. Found '{}'", short(&text))))
+        }
+        (Field::Attribute(a), Value::Number(text)) if a.kind == Kind::Int => {
+            text.parse().map_or_else(|_| float(&text, at), |number| Ok(Operand::Int(number)))
+        }
+        (Field::Attribute(a), Value::Text(text)) if a.kind == Kind::Int => Err(Problem::new(
+            at,
+            format!(
+                "Expected numeric value type for numeric attribute: {}. Found '{}'",
+                a.name,
+                short(&text)
+            ),
+        )),
+        (Field::Attribute(a), Value::Text(text)) if a.kind == Kind::Id => id(&text, at).map(Operand::Int),
+        (_, Value::Text(text)) => Ok(Operand::Text(text)),
+        (field, Value::Number(text)) => Err(Problem::new(
+            at,
+            match field {
+                Field::Attribute(_) => {
+                    format!("Expected a quoted string value for attributes. Got value {}", short(&text))
+                }
+                Field::Dataset(_) => {
+                    format!(
+                        "Expected a quoted string value for dataset attributes. Got value {}",
+                        short(&text)
+                    )
+                }
+                Field::Param(_) => expected_text("parameter", &text),
+                Field::Tag(_) | Field::Metric(_) => expected_text("tag", &text),
+            },
+        )),
+    }
+}
+
+fn expected_text(what: &str, found: &str) -> String {
+    format!("Expected a quoted string value for {what} (e.g. 'my-value'). Got value {}", short(found))
+}
+
+fn float(text: &str, at: usize) -> Result<Operand, Problem> {
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() => Ok(Operand::Float(number)),
+        _ => Err(Problem::new(at, format!("Number {} is out of range", short(text)))),
+    }
+}
+
+fn id(text: &str, at: usize) -> Result<i64, Problem> {
+    let invalid = || {
+        Problem::new(
+            at,
+            format!("Invalid experiment ID '{}'. Experiment ID must be a valid integer", short(text)),
+        )
+    };
+    text.trim().parse().map_err(|_| invalid())
+}
+
+fn list(field: &Field, items: Vec<Value>, at: usize) -> Result<Operand, Problem> {
+    if items.len() > LIST_MAX {
+        return Err(Problem::new(at, format!("A list can have at most {LIST_MAX} values")));
+    }
+    let mut texts = Vec::with_capacity(items.len());
+    for item in items {
+        let Value::Text(text) = item else {
+            return Err(Problem::new(
+                at,
+                "While parsing a list in the query, expected string value, punctuation, or whitespace, \
+                 but got different type in list",
+            ));
+        };
+        texts.push(text);
+    }
+    match field {
+        Field::Attribute(a) if a.kind == Kind::Id => {
+            texts.iter().map(|text| id(text, at)).collect::<Result<_, _>>().map(Operand::Ints)
+        }
+        _ => Ok(Operand::Texts(texts)),
+    }
+}
+
+/// As much of a caller's text as an error repeats.
+fn short(text: &str) -> String {
+    text.chars().take(100).collect()
+}
+
+fn name(op: Op) -> &'static str {
+    match op {
+        Op::Eq => "=",
+        Op::Ne => "!=",
+        Op::Lt => "<",
+        Op::Le => "<=",
+        Op::Gt => ">",
+        Op::Ge => ">=",
+        Op::Like => "LIKE",
+        Op::Ilike => "ILIKE",
+        Op::In => "IN",
+        Op::NotIn => "NOT IN",
+        Op::IsNull => "IS NULL",
+        Op::IsNotNull => "IS NOT NULL",
+    }
+}

@@ -1,0 +1,85 @@
+use super::experiments::Row;
+use crate::{
+    db::{
+        Conn, DbError,
+        sql::{Sql, Value},
+    },
+    runs::types::{Experiment, KeyValue, ViewType},
+    search::{self, Attribute, Child, Entity, Field, Key, Kind, Order, Page, Position, Query, Sorted},
+};
+use std::collections::HashMap;
+
+/// What can be searched of experiments.
+pub static EXPERIMENTS: Entity = Entity {
+    name: "experiments",
+    columns: "e.experiment_id, e.name, e.artifact_location, e.lifecycle_stage, e.creation_time_ms, \
+              e.last_update_time_ms",
+    table: "experiments e",
+    key: "e.experiment_id",
+    attributes: &[
+        Attribute::text("name", "e.name"),
+        Attribute { kind: Kind::Id, ..Attribute::text("experiment_id", "e.experiment_id").with_lists() },
+        Attribute::int("creation_time", "e.creation_time_ms"),
+        Attribute::int("last_update_time", "e.last_update_time_ms"),
+    ],
+    metrics: None,
+    params: None,
+    tags: Some(Child { table: "experiment_tags", owner: "experiment_id", latest: None, indexed: false }),
+    datasets: false,
+    scope: None,
+    natural: &[("creation_time", false), ("experiment_id", true)],
+};
+
+/// One page of experiments, with their tags.
+pub async fn search_experiments(
+    conn: &mut Conn,
+    query: &Query,
+    view: ViewType,
+    position: Option<&Position>,
+    limit: usize,
+) -> Result<Page<Experiment>, DbError> {
+    let stages = |sql: &mut Sql| super::search::stages(sql, "e.lifecycle_stage", view);
+    search::page(conn, &EXPERIMENTS, query, &stages, position, limit, |conn, sql| {
+        Box::pin(async move {
+            let rows: Vec<Row> = conn.generated(sql).all().await?;
+            let experiments = rows.into_iter().map(Experiment::try_from).collect::<Result<_, _>>()?;
+            with_tags(conn, experiments).await
+        })
+    })
+    .await
+}
+
+async fn with_tags(conn: &mut Conn, mut experiments: Vec<Experiment>) -> Result<Vec<Experiment>, DbError> {
+    if experiments.is_empty() {
+        return Ok(experiments);
+    }
+    let positions: HashMap<i64, usize> =
+        experiments.iter().enumerate().map(|(i, experiment)| (experiment.experiment_id, i)).collect();
+    let mut sql = Sql::new(conn.engine(), "WITH page (experiment_id) AS (VALUES ");
+    sql.bind_rows(experiments.iter().map(|experiment| [Value::from(experiment.experiment_id)]));
+    sql.push(
+        ") SELECT t.experiment_id, t.key, t.value
+         FROM page JOIN experiment_tags t ON t.experiment_id = page.experiment_id ORDER BY t.key",
+    );
+    for (experiment_id, key, value) in conn.generated(sql).all::<(i64, String, String)>().await? {
+        if let Some(experiment) = positions.get(&experiment_id).and_then(|i| experiments.get_mut(*i)) {
+            experiment.tags.push(KeyValue { key, value });
+        }
+    }
+    Ok(experiments)
+}
+
+impl Sorted for Experiment {
+    fn key(&self, order: &Order) -> Key {
+        let Field::Attribute(attribute) = order.field else {
+            return Key::Missing;
+        };
+        match attribute.name {
+            "name" => Key::Text(self.name.clone()),
+            "experiment_id" => Key::Int(self.experiment_id),
+            "creation_time" => Key::Int(self.creation_time_ms),
+            "last_update_time" => Key::Int(self.last_update_time_ms),
+            _ => Key::Missing,
+        }
+    }
+}

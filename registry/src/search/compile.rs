@@ -1,0 +1,224 @@
+//! One condition as SQL. Values are bound, names come from the entity's own description.
+
+use super::{
+    entity::{Child, Entity, Kind},
+    query::{Condition, DatasetField, DatasetScope, Field, Op, Operand, Query},
+};
+use crate::db::sql::{Sql, Value};
+
+/// Indexes on text hold a prefix of the value; see `migrations/`.
+pub(super) const PREFIX_CHARS: usize = 200;
+const INDEXED_TEXT: &str = "substr(c.value, 1, 200)";
+
+/// Appends the condition as a predicate on the entity's row.
+pub(super) fn condition(sql: &mut Sql, entity: &Entity, query: &Query, condition: &Condition) {
+    match &condition.field {
+        Field::Attribute(attribute) => compare(sql, attribute.column, condition.op, &condition.operand),
+        Field::Metric(key) => exists(sql, entity, entity.metrics, query, key, condition),
+        Field::Param(key) => exists(sql, entity, entity.params, query, key, condition),
+        Field::Tag(key) => exists(sql, entity, entity.tags, query, key, condition),
+        Field::Dataset(field) => dataset(sql, entity, *field, condition),
+    }
+}
+
+fn exists(
+    sql: &mut Sql,
+    entity: &Entity,
+    child: Option<Child>,
+    query: &Query,
+    key: &str,
+    condition: &Condition,
+) {
+    let Some(child) = child else {
+        sql.push("FALSE");
+        return;
+    };
+    let has = |sql: &mut Sql, wanted: bool| {
+        sql.push(if wanted { "EXISTS (SELECT 1 FROM " } else { "NOT EXISTS (SELECT 1 FROM " });
+        sql.push(child.table).push(" c WHERE c.").push(child.owner).push(" = ").push(entity.key);
+        sql.push(" AND c.key = ").bind(key);
+    };
+    if matches!(condition.op, Op::IsNull | Op::IsNotNull) {
+        has(sql, condition.op == Op::IsNotNull);
+        sql.push(")");
+        return;
+    }
+    if condition.or_absent {
+        sql.push("(");
+        has(sql, false);
+        sql.push(") OR ");
+    }
+    has(sql, true);
+    sql.push(" AND ");
+    value(sql, condition);
+    if matches!(condition.field, Field::Metric(_)) {
+        measured_on(sql, "c", &query.datasets);
+    }
+    sql.push(")");
+    if condition.or_absent {
+        sql.push(")");
+    }
+}
+
+/// Appends the comparison of a child's value; of metrics NaN differs from everything.
+fn value(sql: &mut Sql, condition: &Condition) {
+    match (&condition.field, condition.op) {
+        (Field::Metric(_), Op::Ne) => {
+            sql.push("(c.is_nan = TRUE OR ");
+            compare(sql, "c.value", condition.op, &condition.operand);
+            sql.push(")");
+        }
+        (Field::Metric(_), op) => {
+            sql.push("c.is_nan = FALSE AND ");
+            compare(sql, "c.value", op, &condition.operand);
+        }
+        (_, op) => compare(sql, "c.value", op, &condition.operand),
+    }
+}
+
+/// Limits metrics to those measured on one of `datasets`.
+pub fn measured_on(sql: &mut Sql, alias: &'static str, datasets: &[DatasetScope]) {
+    if datasets.is_empty() {
+        return;
+    }
+    sql.push(" AND (");
+    for (i, dataset) in datasets.iter().enumerate() {
+        if i > 0 {
+            sql.push(" OR ");
+        }
+        sql.push("(").push(alias).push(".dataset_name = ").bind(dataset.name.as_str());
+        if let Some(digest) = &dataset.digest {
+            sql.push(" AND ").push(alias).push(".dataset_digest = ").bind(digest.as_str());
+        }
+        sql.push(")");
+    }
+    sql.push(")");
+}
+
+fn dataset(sql: &mut Sql, entity: &Entity, field: DatasetField, condition: &Condition) {
+    sql.push("EXISTS (SELECT 1 FROM run_datasets i ");
+    match field {
+        DatasetField::Name | DatasetField::Digest => {
+            sql.push("JOIN datasets d ON d.dataset_rid = i.dataset_rid WHERE i.rid = ").push(entity.key);
+        }
+        DatasetField::Context => {
+            sql.push(
+                "JOIN run_dataset_tags d ON d.rid = i.rid AND d.dataset_rid = i.dataset_rid WHERE i.rid = ",
+            );
+            sql.push(entity.key).push(" AND d.key = 'mlflow.data.context'");
+        }
+    }
+    sql.push(" AND ");
+    let column = match field {
+        DatasetField::Name => "d.name",
+        DatasetField::Digest => "d.digest",
+        DatasetField::Context => "d.value",
+    };
+    compare(sql, column, condition.op, &condition.operand);
+    sql.push(")");
+}
+
+fn compare(sql: &mut Sql, column: &'static str, op: Op, operand: &Operand) {
+    match (op, operand) {
+        (Op::Like, Operand::Text(pattern)) => {
+            sql.like(column, pattern, true);
+        }
+        (Op::Ilike, Operand::Text(pattern)) => {
+            sql.like(column, pattern, false);
+        }
+        (Op::In | Op::NotIn, _) => {
+            sql.push(column).push(if op == Op::In { " IN (" } else { " NOT IN (" });
+            sql.bind_list(list(operand)).push(")");
+        }
+        (Op::IsNull, _) => {
+            sql.push(column).push(" IS NULL");
+        }
+        (Op::IsNotNull, _) => {
+            sql.push(column).push(" IS NOT NULL");
+        }
+        (op, operand) => {
+            sql.push(column).push(symbol(op)).bind(scalar(operand));
+        }
+    }
+}
+
+fn symbol(op: Op) -> &'static str {
+    match op {
+        Op::Ne => " <> ",
+        Op::Lt => " < ",
+        Op::Le => " <= ",
+        Op::Gt => " > ",
+        Op::Ge => " >= ",
+        _ => " = ",
+    }
+}
+
+fn scalar(operand: &Operand) -> Value {
+    match operand {
+        Operand::Text(text) => text.as_str().into(),
+        Operand::Int(number) => (*number).into(),
+        Operand::Float(number) => (*number).into(),
+        Operand::Nothing | Operand::Texts(_) | Operand::Ints(_) => Value::OptText(None),
+    }
+}
+
+fn list(operand: &Operand) -> Vec<Value> {
+    match operand {
+        Operand::Texts(texts) => texts.iter().map(|text| text.as_str().into()).collect(),
+        Operand::Ints(numbers) => numbers.iter().map(|number| (*number).into()).collect(),
+        one => vec![scalar(one)],
+    }
+}
+
+/// Appends `SELECT <owner> FROM <child> c WHERE …`: the rows that meet the condition, by the
+/// child's index. False where no index serves it; nothing is appended then.
+pub(super) fn by_index(sql: &mut Sql, entity: &Entity, query: &Query, condition: &Condition) -> bool {
+    let Some((child, key)) = indexable(entity, condition) else {
+        return false;
+    };
+    sql.push("SELECT c.").push(child.owner).push(" AS owner FROM ").push(child.table).push(" c WHERE ");
+    scope(sql, "c.experiment_id", query);
+    sql.push(" AND c.key = ").bind(key).push(" AND ");
+    if let (Op::Eq, Operand::Text(text)) = (condition.op, &condition.operand) {
+        let prefix: String = text.chars().take(PREFIX_CHARS).collect();
+        sql.push(INDEXED_TEXT).push(" = ").bind(prefix).push(" AND ");
+    }
+    value(sql, condition);
+    true
+}
+
+/// The child table whose index finds the rows that meet `condition`, and the key to look for.
+pub(super) fn indexable<'q>(entity: &Entity, condition: &'q Condition) -> Option<(Child, &'q str)> {
+    let by_value = matches!(condition.op, Op::Eq | Op::Lt | Op::Le | Op::Gt | Op::Ge);
+    let (child, key) = match &condition.field {
+        Field::Metric(key) if by_value => (entity.metrics?, key),
+        Field::Param(key) if condition.op == Op::Eq => (entity.params?, key),
+        Field::Tag(key) if condition.op == Op::Eq => (entity.tags?, key),
+        _ => return None,
+    };
+    (child.indexed && child.latest.is_none() && entity.scope.is_some() && !condition.or_absent)
+        .then_some((child, key.as_str()))
+}
+
+/// Appends `<column> IN (…)`: the experiments that are searched.
+pub(super) fn scope(sql: &mut Sql, column: &'static str, query: &Query) {
+    match query.experiment_ids.as_slice() {
+        [] => {
+            sql.push("FALSE");
+        }
+        // Equality lets the index give the order.
+        [one] => {
+            sql.push(column).push(" = ").bind(*one);
+        }
+        many => {
+            sql.push(column).push(" IN (").bind_list(many.iter().map(|id| Value::from(*id))).push(")");
+        }
+    }
+}
+
+impl Kind {
+    /// Whether values are compared as numbers.
+    pub fn is_numeric(self) -> bool {
+        self == Self::Int
+    }
+}

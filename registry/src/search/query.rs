@@ -1,0 +1,120 @@
+//! A search as data.
+
+use super::{Attribute, QueryId};
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Field {
+    Attribute(&'static Attribute),
+    Metric(String),
+    Param(String),
+    Tag(String),
+    Dataset(DatasetField),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DatasetField {
+    Name,
+    Digest,
+    /// The tag `mlflow.data.context` of the use.
+    Context,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Op {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+    Like,
+    Ilike,
+    In,
+    NotIn,
+    IsNull,
+    IsNotNull,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Operand {
+    /// Of `IS NULL` and `IS NOT NULL`.
+    Nothing,
+    Text(String),
+    Int(i64),
+    Float(f64),
+    Texts(Vec<String>),
+    Ints(Vec<i64>),
+}
+
+/// One comparison. All of a query's conditions must hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Condition {
+    pub field: Field,
+    pub op: Op,
+    pub operand: Operand,
+    /// Whether rows that lack the tag or param match too.
+    pub or_absent: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    pub field: Field,
+    pub ascending: bool,
+    /// Of metrics that are measured on datasets: which one counts.
+    pub dataset: Option<DatasetScope>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatasetScope {
+    pub name: String,
+    pub digest: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Query {
+    pub conditions: Vec<Condition>,
+    pub orders: Vec<Order>,
+    /// Experiments to search; without effect where the entity has no scope.
+    pub experiment_ids: Vec<i64>,
+    /// Metrics count only when measured on one of these; empty: all count.
+    pub datasets: Vec<DatasetScope>,
+    /// Binds page tokens to the request as it was sent.
+    pub id: QueryId,
+}
+
+/// Where a page ends: the sort key of its last row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Of the first order: rows that have a value come first, then NaN, then those that lack it.
+    pub phase: u8,
+    /// One key per order, the natural ones included.
+    pub keys: Vec<Key>,
+}
+
+/// A row's value under one order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Key {
+    #[serde(rename = "t")]
+    Text(String),
+    #[serde(rename = "i")]
+    Int(i64),
+    /// Bits of a double, which must come back exactly.
+    #[serde(rename = "f")]
+    Float(u64),
+    #[serde(rename = "n")]
+    Nan,
+    #[serde(rename = "m")]
+    Missing,
+}
+
+impl Key {
+    pub fn float(value: f64) -> Self {
+        if value.is_nan() { Self::Nan } else { Self::Float(value.to_bits()) }
+    }
+}
+
+/// A row that knows its own sort keys.
+pub trait Sorted {
+    fn key(&self, order: &Order) -> Key;
+}
