@@ -33,7 +33,7 @@ fn nobody() -> String {
     format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap())
 }
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 20] = [
     "serve",
     "gateway",
     "models",
@@ -50,6 +50,7 @@ const COMMANDS: [&str; 19] = [
     "images",
     "backup",
     "restore",
+    "openapi",
     "migrate",
     "completion",
     "--version",
@@ -201,6 +202,32 @@ fn a_backup_that_is_not_there_makes_nothing() {
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(stderr(&output).contains("/nonexistent/backup"));
     assert!(!data.exists());
+}
+
+#[test]
+fn a_backup_comes_back_as_folder_and_as_archive() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    assert!(waybill(&["migrate", "--data-dir", path(&data)]).status.success());
+    for name in ["folder", "archive.tar"] {
+        let saved = dir.path().join(name);
+        let output = waybill(&["backup", path(&saved), "--data-dir", path(&data)]);
+        assert!(output.status.success(), "{name}: {}", stderr(&output));
+        assert_eq!(saved.is_file(), name.ends_with("tar"));
+        let other = dir.path().join(format!("{name}-data"));
+        let output = waybill(&["restore", path(&saved), "--data-dir", path(&other), "--json"]);
+        assert!(output.status.success(), "{name}: {}", stderr(&output));
+        assert!(serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()["rows"].is_u64());
+        assert!(other.join("waybill.db").exists());
+    }
+}
+
+#[test]
+fn the_api_is_described() {
+    let output = waybill(&["openapi"]);
+    assert!(output.status.success());
+    let text = stdout(&output);
+    assert!(text.starts_with("openapi: 3") && text.contains("/api/v1/models"), "{text}");
 }
 
 #[test]

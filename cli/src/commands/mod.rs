@@ -9,6 +9,7 @@ mod keys;
 mod logs;
 mod migrate;
 mod models;
+mod openapi;
 mod promote;
 mod pull;
 mod push;
@@ -44,6 +45,7 @@ pub enum Command {
     Backup(backup::Args),
     Restore(restore::Args),
     Migrate(migrate::Args),
+    Openapi(openapi::Args),
     Completion(completion::Args),
 }
 
@@ -66,6 +68,10 @@ pub async fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Backup(args) => backup::run(args, context).await,
         Command::Restore(args) => restore::run(args, context).await,
         Command::Migrate(args) => migrate::run(args).await,
+        Command::Openapi(args) => {
+            openapi::run(&args);
+            Ok(())
+        }
         Command::Completion(args) => {
             completion::run(&args);
             Ok(())
