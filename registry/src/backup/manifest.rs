@@ -70,7 +70,8 @@ impl Manifest {
         }
         for key in &manifest.keys {
             let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-            if !key.name.ends_with(".pem") || !key.name.bytes().all(plain) {
+            let stem = key.name.strip_suffix(".pem");
+            if !stem.is_some_and(|stem| !stem.is_empty() && stem.bytes().all(plain)) {
                 return Err(not_a_backup(format!("{FILE}: key name {:?}; expected NAME.pem", key.name)));
             }
         }

@@ -146,7 +146,7 @@ async fn end(
         let mut event = cause
             .event("rollout.failed", subject)
             .change(Some(rollout.phase.as_str()), Some(&name(rollout.version)));
-        event.reason = report.reason_code.clone();
+        event.reason.clone_from(&report.reason_code);
         event
     };
     audit::record(tx, &event).await?;

@@ -124,7 +124,7 @@ async fn follow(
             found.logged_model_id = Some(id);
         }
         Source::Version { name, which } => {
-            found = another_version(app, conn, asked, posted, &name, which).await?
+            found = another_version(app, conn, asked, posted, &name, which).await?;
         }
     }
     Ok(found)

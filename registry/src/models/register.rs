@@ -53,7 +53,7 @@ pub enum Content {
     /// A URI, as MLflow's clients post it.
     Source(String),
     /// A finished upload session.
-    Upload { upload_id: String, config: Option<ExperimentConfig>, lockfile: Option<String> },
+    Upload { upload_id: String, config: Option<Box<ExperimentConfig>>, lockfile: Option<String> },
 }
 
 impl Default for Content {
@@ -151,7 +151,7 @@ async fn gather(
     files: &[waybill_proof::manifest::ModelFile],
 ) -> Result<Evidence, ModelsError> {
     let (config, lockfile) = match &asked.from {
-        Content::Upload { config, lockfile, .. } => (config.clone(), lockfile.clone()),
+        Content::Upload { config, lockfile, .. } => (config.as_deref().cloned(), lockfile.clone()),
         Content::Source(_) => (None, None),
     };
     let draft = Draft {

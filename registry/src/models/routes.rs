@@ -237,7 +237,11 @@ async fn register_version(
     let config = config.transpose().map_err(|e| ModelsError::from(ProvenanceError::ExperimentConfig(e)))?;
     let asked = Registering {
         name,
-        from: Content::Upload { upload_id: request.upload_id, config, lockfile: request.lockfile },
+        from: Content::Upload {
+            upload_id: request.upload_id,
+            config: config.map(Box::new),
+            lockfile: request.lockfile,
+        },
         description: request.description,
         make_model: true,
         once,

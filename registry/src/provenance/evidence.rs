@@ -212,16 +212,16 @@ pub fn registration_statement(
     registration: &Registration,
 ) -> Result<NewReferrer, ProvenanceError> {
     let bytes = registration.sign(signer)?;
-    Ok(inline_bundle(signer, media_type::REGISTRATION_STATEMENT, bytes))
+    Ok(inline_bundle(signer, media_type::REGISTRATION_STATEMENT, &bytes))
 }
 
-pub(super) fn inline_bundle(signer: &dyn Signer, artifact_type: &'static str, bytes: Vec<u8>) -> NewReferrer {
+pub(super) fn inline_bundle(signer: &dyn Signer, artifact_type: &'static str, bytes: &[u8]) -> NewReferrer {
     NewReferrer {
         artifact_type,
-        digest: Digest::of(&bytes),
+        digest: Digest::of(bytes),
         size_bytes: bytes.len() as u64,
         signed_by: Some(signer.hint().to_owned()),
-        content: Some(String::from_utf8_lossy(&bytes).into_owned()),
+        content: Some(String::from_utf8_lossy(bytes).into_owned()),
         lock_key: None,
     }
 }

@@ -41,7 +41,7 @@ pub async fn sign_again(
             }
         }
         let signed = sign_statement(app.signer.as_ref(), &canonical(&statement)?)?;
-        made.push(inline_bundle(app.signer.as_ref(), artifact_type, signed));
+        made.push(inline_bundle(app.signer.as_ref(), artifact_type, &signed));
     }
     Ok(made)
 }

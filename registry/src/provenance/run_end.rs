@@ -115,5 +115,5 @@ fn statement(
         completed,
     };
     let bytes = end.sign(app.signer.as_ref())?;
-    Ok(Some(inline_bundle(app.signer.as_ref(), media_type::RUN_COMPLETED, bytes)))
+    Ok(Some(inline_bundle(app.signer.as_ref(), media_type::RUN_COMPLETED, &bytes)))
 }

@@ -209,10 +209,10 @@ impl Select<'_> {
             sql.push("(");
             open += 1;
             if i > 0 && self.has_class(order) {
-                self.class(sql, i, order);
+                Self::class(sql, i, order);
                 sql.push(" > ").bind(class_of(key)).push(" OR (");
                 open += 1;
-                self.class(sql, i, order);
+                Self::class(sql, i, order);
                 sql.push(" = ").bind(class_of(key)).push(" AND (");
                 open += 1;
             }
@@ -244,7 +244,7 @@ impl Select<'_> {
         if prefix {
             sql.push("substr(").push_alias("o", i).push(INDEXED_TEXT).push(op);
         } else {
-            self.value(sql, i, order);
+            Self::value(sql, i, order);
             sql.push(op);
         }
         match key {
@@ -256,7 +256,7 @@ impl Select<'_> {
         };
     }
 
-    fn value(&self, sql: &mut Sql, i: usize, order: &Order) {
+    fn value(sql: &mut Sql, i: usize, order: &Order) {
         match order.field {
             Field::Attribute(attribute) => sql.push(attribute.column),
             _ => sql.push_alias("o", i).push(".value"),
@@ -272,7 +272,7 @@ impl Select<'_> {
     }
 
     /// Appends 0 for rows that have a value, 1 for NaN, 2 for those that lack it.
-    fn class(&self, sql: &mut Sql, i: usize, order: &Order) {
+    fn class(sql: &mut Sql, i: usize, order: &Order) {
         match order.field {
             Field::Attribute(attribute) => {
                 sql.push("CASE WHEN ").push(attribute.column).push(" IS NULL THEN 2 ELSE 0 END");
@@ -297,14 +297,14 @@ impl Select<'_> {
             sql.push(separator);
             separator = ", ";
             if i > 0 && self.has_class(order) {
-                self.class(sql, i, order);
+                Self::class(sql, i, order);
                 sql.push(", ");
             }
             // The index of texts holds a prefix: it gives the order but for longer values.
             if i == 0 && matches!(order.field, Field::Param(_) | Field::Tag(_)) {
                 sql.push("substr(o0").push(INDEXED_TEXT).push(direction(order)).push(", ");
             }
-            self.value(sql, i, order);
+            Self::value(sql, i, order);
             sql.push(direction(order));
         }
     }

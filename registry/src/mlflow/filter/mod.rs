@@ -71,7 +71,7 @@ impl Grammar {
         for clause in clauses {
             check_length("order_by", clause)?;
             let parsed = grammar::order(clause).map_err(|e| e.in_text("order_by", clause))?;
-            let order = resolve::order(self, parsed).map_err(|e| e.in_text("order_by", clause))?;
+            let order = resolve::order(self, &parsed).map_err(|e| e.in_text("order_by", clause))?;
             if orders.iter().any(|earlier| earlier.field == order.field) {
                 return Err(MlflowError::invalid(format!(
                     "`order_by` contains duplicate fields: {clauses:?}"

@@ -30,7 +30,7 @@ pub(super) fn condition(grammar: &Grammar, comparison: Comparison) -> Result<Con
     Ok(Condition { field, op: comparison.op, operand, or_absent: false })
 }
 
-pub(super) fn order(grammar: &Grammar, clause: OrderClause) -> Result<Order, Problem> {
+pub(super) fn order(grammar: &Grammar, clause: &OrderClause) -> Result<Order, Problem> {
     let field = order_field(grammar, &clause.identifier)?;
     Ok(Order { field, ascending: clause.ascending, dataset: None })
 }

@@ -128,6 +128,7 @@ pub fn view_type(field: &str, value: Option<&EnumValue>) -> Result<ViewType, Mlf
 }
 
 #[derive(Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "proto field names")]
 pub struct Experiment<'a> {
     experiment_id: String,
     name: &'a str,
