@@ -99,9 +99,7 @@ impl Db {
     /// A transaction that writes for longer than a change may, while nobody else does: a restore.
     async fn begin_exclusive(&self) -> Result<Conn, DbError> {
         Ok(match &self.pools {
-            Pools::Sqlite { writer, .. } => {
-                Conn::sqlite_transaction(writer.pool().begin_with("BEGIN IMMEDIATE").await?)
-            }
+            Pools::Sqlite { writer, .. } => Conn::sqlite_transaction(writer.begin().await?),
             Pools::Postgres(pool) => Conn::postgres_transaction(pool.begin().await?),
         })
     }

@@ -2,7 +2,7 @@
 
 use super::{Conn, DbError};
 use futures::{FutureExt as _, future::BoxFuture};
-use sqlx::{PgPool, SqlitePool};
+use sqlx::{PgPool, Sqlite, SqlitePool, Transaction};
 use std::panic::AssertUnwindSafe;
 use tokio::sync::{mpsc, oneshot};
 
@@ -91,8 +91,24 @@ impl SqliteWriter {
         outcome.await.unwrap_or_else(|_| Err(DbError::Closing.into()))
     }
 
+    pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+        begin(&self.pool).await
+    }
+
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+}
+
+/// A transaction on the writing connection. Where the engine rolled back by itself, as it does when
+/// the disk is full, sqlx still counts a transaction as open: such a connection is replaced.
+async fn begin(pool: &SqlitePool) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+    match pool.begin_with("BEGIN IMMEDIATE").await {
+        Err(sqlx::Error::InvalidSavePointStatement) => {
+            pool.acquire().await?.close().await?;
+            pool.begin_with("BEGIN IMMEDIATE").await
+        }
+        outcome => outcome,
     }
 }
 
@@ -113,7 +129,7 @@ async fn commit_together(pool: &SqlitePool, mut jobs: Vec<Box<dyn Job>>) -> Resu
     if jobs.len() == 1 {
         return Err(jobs);
     }
-    let Ok(tx) = pool.begin_with("BEGIN IMMEDIATE").await else {
+    let Ok(tx) = begin(pool).await else {
         return Err(jobs);
     };
     let mut conn = Conn::sqlite_transaction(tx);
@@ -132,7 +148,7 @@ async fn commit_together(pool: &SqlitePool, mut jobs: Vec<Box<dyn Job>>) -> Resu
 }
 
 async fn commit_alone(pool: &SqlitePool, mut job: Box<dyn Job>) {
-    let tx = match pool.begin_with("BEGIN IMMEDIATE").await {
+    let tx = match begin(pool).await {
         Ok(tx) => tx,
         Err(error) => return job.finish(Some(DbError::from_commit(error))),
     };
@@ -245,6 +261,35 @@ mod tests {
         assert!(matches!(outcome, Err(DbError::Panicked)), "{outcome:?}");
         db.write(8, |tx, n| Box::pin(insert(tx, *n))).await.unwrap();
         assert_eq!(stored(&db).await, [8]);
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_ends_one_change_and_not_the_writer() {
+        let (_dir, db) = counter_db().await;
+        let run = |sql: &'static str| {
+            db.write(sql, |tx, sql| {
+                Box::pin(async move {
+                    tx.query(sql).execute().await?;
+                    Ok::<_, DbError>(())
+                })
+            })
+        };
+        run("PRAGMA max_page_count = 1").await.unwrap();
+        let outcome = db
+            .write((), |tx, ()| {
+                Box::pin(async move {
+                    for n in 0..10_000 {
+                        insert(tx, n).await?;
+                    }
+                    Ok::<_, DbError>(())
+                })
+            })
+            .await;
+        assert!(matches!(&outcome, Err(error) if error.is_full()), "{outcome:?}");
+        assert_eq!(stored(&db).await, Vec::<i64>::new());
+        run("PRAGMA max_page_count = 1000000").await.unwrap();
+        db.write(3, |tx, n| Box::pin(insert(tx, *n))).await.unwrap();
+        assert_eq!(stored(&db).await, [3]);
     }
 
     #[tokio::test]
