@@ -3,6 +3,7 @@
 use super::proxy::{ClientConnection, Proxy};
 use super::stream::ClientStream;
 use http::HeaderValue;
+use http::header::CONNECTION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -36,7 +37,8 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Accepts until told to stop. With all slots taken, clients wait in the listener's backlog.
+    /// Accepts until told to stop. With all slots taken, clients wait in the listener's backlog; each
+    /// answer then ends its connection, so that they, and who asks for the status, get their turn.
     pub(super) async fn run(self: Arc<Self>, listener: TcpListener) {
         loop {
             let slot = tokio::select! {
@@ -63,9 +65,13 @@ impl Server {
         };
         let connections = self.proxy.switchboard.metrics.connections.clone();
         connections.inc();
-        let service = service_fn(|request| {
-            let answering = self.proxy.handle(request, &client);
-            async { Ok::<_, Infallible>(answering.await) }
+        let service = service_fn(|request| async {
+            let mut response = self.proxy.handle(request, &client).await;
+            if self.slots.available_permits() == 0 {
+                // Others wait: let connections change hands between requests.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
         });
         let stream = ClientStream::new(stream, self.write_timeout);
         let mut connection = pin!(
