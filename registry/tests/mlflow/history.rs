@@ -1,0 +1,81 @@
+use crate::support::each_server;
+use insta::{allow_duplicates, assert_snapshot};
+use serde_json::json;
+
+#[tokio::test]
+async fn a_history_is_read_in_pages_while_it_grows() {
+    each_server(|server| async move {
+        let run_id = server.run().await;
+        let log = async |step: i64| {
+            let metric =
+                json!({"run_id": run_id, "key": "m", "value": step, "timestamp": 100 + step, "step": step});
+            assert_eq!(server.post("/runs/log-metric", &metric).await.status, 200);
+        };
+        for step in 0..7 {
+            log(step).await;
+        }
+        let mut seen = Vec::new();
+        let mut path = format!("/metrics/get-history?run_id={run_id}&metric_key=m&max_results=3");
+        let first = path.clone();
+        loop {
+            let page = server.get(&path).await;
+            let steps = page.body["metrics"].as_array().unwrap().clone();
+            seen.extend(steps.iter().map(|m| m["step"].as_i64().unwrap()));
+            let Some(token) = page.body["next_page_token"].as_str() else { break };
+            path = format!("{first}&page_token={token}");
+            // Comes before what was read: must not shift what is still to come.
+            let early = json!({"run_id": run_id, "key": "m", "value": 0, "timestamp": 1, "step": seen.len()});
+            server.post("/runs/log-metric", &early).await;
+        }
+        assert_eq!(seen, [0, 1, 2, 3, 4, 5, 6]);
+        server
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn refusals() {
+    each_server(|server| async move {
+        let run_id = server.run().await;
+        for key in ["a", "b"] {
+            for step in 0..3 {
+                let metric = json!({"run_id": run_id, "key": key, "value": 1, "timestamp": 1, "step": step});
+                server.post("/runs/log-metric", &metric).await;
+            }
+        }
+        let get = async |query: &str| {
+            server.get(&format!("/metrics/get-history?run_id={run_id}{query}")).await.to_string()
+        };
+        let token =
+            server.get(&format!("/metrics/get-history?run_id={run_id}&metric_key=a&max_results=1")).await;
+        let token = token.text("/next_page_token");
+        let all = [
+            get("").await,
+            get("&metric_key=nope").await,
+            get("&metric_key=a&max_results=0").await,
+            get("&metric_key=a&page_token=%3F").await,
+            get(&format!("&metric_key=b&page_token={token}")).await,
+        ];
+        allow_duplicates! { assert_snapshot!(all.join("\n"), @r#"
+        400 {
+          "error_code": "INVALID_PARAMETER_VALUE",
+          "message": "Missing value for required parameter 'metric_key'. See the API docs for more information about request parameters."
+        }
+        200 {}
+        400 {
+          "error_code": "INVALID_PARAMETER_VALUE",
+          "message": "Invalid value 0 for parameter 'max_results' supplied. It must be a positive integer."
+        }
+        400 {
+          "error_code": "INVALID_PARAMETER_VALUE",
+          "message": "Invalid page token, could not base64-decode"
+        }
+        400 {
+          "error_code": "INVALID_PARAMETER_VALUE",
+          "message": "Invalid page token, it belongs to another query; send the query that it came with"
+        }
+        "#) }
+        server
+    })
+    .await;
+}

@@ -1,0 +1,15 @@
+//! MLflow's tracking endpoints over the whole service, on both engines: status and body of each
+//! answer, the good ones and the refusals.
+
+#[path = "../../src/db/testing.rs"]
+mod databases;
+
+mod bad_input;
+mod experiments;
+mod history;
+mod inputs;
+mod logged_models;
+mod logging;
+mod runs;
+mod search;
+mod support;
