@@ -206,7 +206,7 @@ step_8() {
   echo '{"layers": 1}' >"$WORK/plain/config.json"
   run waybill push "$WORK/plain" plain
   run waybill verify plain@1
-  run waybill backup "$WORK/backup.tar"
+  run waybill backup "$WORK/backup.tar" --data-dir "$DATA"
   run waybill restore "$WORK/backup.tar" --data-dir "$WORK/elsewhere"
   local port other
   port=$(free_port) other=http://127.0.0.1:$port
