@@ -111,10 +111,22 @@ pub fn mark(good: bool) -> &'static str {
     }
 }
 
-/// Text from elsewhere (log lines, names) as it may be written to a terminal: without control
-/// characters, which could move the cursor or change the title.
+/// Text from elsewhere (log lines, names) as it may be written to a terminal: without escape
+/// sequences and control characters, which could move the cursor or change the title.
 pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+    let mut shown = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        if character == '\x1b' && characters.next_if_eq(&'[').is_some() {
+            // ECMA-48, section 5.4: parameters, then one final byte.
+            characters.by_ref().find(|c| ('@'..='~').contains(c));
+        } else if character.is_control() && character != '\t' {
+            shown.push('\u{fffd}');
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -137,6 +149,8 @@ mod tests {
 
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
-        assert_eq!(plain("a\x1b[2J\tb\r"), "a\u{fffd}[2J\tb\u{fffd}");
+        assert_eq!(plain("a\x1b[2J\tb\r\x1b]0;title\x07"), "a\tb\u{fffd}\u{fffd}]0;title\u{fffd}");
+        assert_eq!(plain("\x1b[33mwarned\x1b[0m"), "warned");
+        assert_eq!(plain("cut \x1b[3"), "cut ");
     }
 }

@@ -139,7 +139,10 @@ async fn show_lines(
     let until = Instant::now() + period;
     while let Ok(next) = timeout(until.saturating_duration_since(Instant::now()), lines.next()).await {
         match next {
-            Some(Ok(line)) if line.rollout_id == rollout_id => activity.line(&log_line(&line)),
+            // Of an event that quotes the log, its first line: the rest stands above.
+            Some(Ok(line)) if line.rollout_id == rollout_id => {
+                activity.line(&log_line(&line, line.text.lines().next().unwrap_or_default()));
+            }
             Some(Ok(_)) => {}
             // Without its log a rollout can still be watched by its phases.
             Some(Err(error)) => activity.line(&format!("no log lines: {error}")),

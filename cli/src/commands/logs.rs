@@ -75,10 +75,16 @@ async fn past(
 }
 
 fn print(line: &LogLine, json: bool) {
-    if json { output::json_line(line) } else { output::line(shown(line)) }
+    if json {
+        output::json_line(line);
+        return;
+    }
+    let mut texts = line.text.lines();
+    output::line(shown(line, texts.next().unwrap_or_default()));
+    texts.for_each(|text| output::line(shown(line, text)));
 }
 
 /// `17:08:09 build   Successfully installed …`
-pub fn shown(line: &LogLine) -> String {
-    format!("{} {:7} {}", output::clock(line.at_ms), line.stream.as_str(), output::plain(&line.text))
+pub fn shown(line: &LogLine, text: &str) -> String {
+    format!("{} {:7} {}", output::clock(line.at_ms), line.stream.as_str(), output::plain(text))
 }

@@ -111,11 +111,12 @@ fn print(report: &Report) {
         let detail = output::plain(&check.detail);
         output::line(format!("{mark} {:22} {detail}{}", check.name, key.unwrap_or_default()));
     }
-    output::line(match report.trust {
-        Trust::Pinned => "Trust: the keys that you named. This proves origin and integrity.",
-        Trust::FromRegistry => {
-            "Trust: keys from the registry that was verified. This proves integrity, not origin: pin its key with \
-             --key FILE or WAYBILL_TRUSTED_KEYS."
+    output::line(match (report.trust, report.passed()) {
+        (Trust::Pinned, true) => "Trust: the keys that you named. This proves origin and integrity.",
+        (Trust::Pinned, false) => "Trust: the keys that you named.",
+        (Trust::FromRegistry, _) => {
+            "Trust: keys from the registry that was verified. They can prove integrity, not origin: pin the \
+             registry's key with --key FILE or WAYBILL_TRUSTED_KEYS."
         }
     });
 }

@@ -30,8 +30,8 @@ const PARALLEL: usize = 4;
 
 /// Restores the backup in `src` into the empty registry of `config`.
 ///
-/// Everything is checked before rows appear: the digest of every table and every blob. Rows come
-/// in one transaction, last; a restore that was cut off can be run again.
+/// Everything is checked before anything is made: the digest of every table, key and blob. Rows
+/// come in one transaction, last; a restore that was cut off can be run again.
 pub async fn restore(src: &Path, config: &Config, progress: &dyn Progress) -> Result<Summary, BackupError> {
     let manifest = Manifest::read(src)?;
     for file in &manifest.tables {
@@ -40,6 +40,12 @@ pub async fn restore(src: &Path, config: &Config, progress: &dyn Progress) -> Re
     for key in &manifest.keys {
         files::check(&files::key_path(src, &key.name), &key.digest)?;
         refuse_other_key(&files::key_path(src, &key.name), &files::key_path(&config.data_dir, &key.name))?;
+    }
+    let blobs = read_blobs(src, &manifest)?;
+    progress.begin("checking", Some(manifest.blob_bytes));
+    for blob in &blobs {
+        check_blob(src, blob)?;
+        progress.advance(blob.size_bytes);
     }
     fs::create_dir_all(&config.data_dir).map_err(BackupError::io("create", &config.data_dir))?;
     let db = Db::open(&config.database_url()).await?;
@@ -55,7 +61,6 @@ pub async fn restore(src: &Path, config: &Config, progress: &dyn Progress) -> Re
     let content =
         ContentStore::open(location, db.clone(), Arc::new(SystemClock), Arc::new(RandomIds)).await?;
 
-    let blobs = read_blobs(src, &manifest)?;
     progress.begin("blobs", Some(manifest.blob_bytes));
     place_blobs(&content, src, &blobs, progress).await?;
     restore_keys(src, &config.data_dir, &manifest)?;
@@ -146,6 +151,15 @@ fn read_blobs(src: &Path, manifest: &Manifest) -> Result<Vec<DumpedBlob>, Backup
         (&table("representations")?.table, rows("representations")?),
     )
     .map_err(not_a_backup)
+}
+
+fn check_blob(src: &Path, blob: &DumpedBlob) -> Result<(), BackupError> {
+    let path = files::blob_path(src, &blob.digest);
+    // A blob whose bytes were damaged when the backup was taken is not in it.
+    if blob.damaged && !path.exists() {
+        return Ok(());
+    }
+    files::check(&path, &blob.digest)
 }
 
 async fn place_blobs(
