@@ -140,6 +140,13 @@ class Both:
         assert actual == expected, f"{method} {path} {body}\n  MLflow:  {expected}\n  Waybill: {actual}"
         return actual["body"]
 
+    def alike(self, method, path, body=None):
+        """Same status and code; the message may say more than MLflow's."""
+        answers = [side.ask(method, path, body) for side in (self.reference, self.subject)]
+        expected, actual = ((answer.status_code, answer.json().get("error_code")) for answer in answers)
+        assert actual == expected, f"{method} {path} {body}: {[answer.text for answer in answers]}"
+        assert answers[1].json()["message"]
+
     def name(self, name, value):
         """Makes `$name` stand for the same value on both sides."""
         for side in (self.reference, self.subject):

