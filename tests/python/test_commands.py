@@ -130,7 +130,7 @@ def test_a_damaged_backup_is_refused(stocked, make_server, tmp_path):
     content[content.index(weights[:64]) + 1000] ^= 1
     for name, damaged in (("flipped", bytes(content)), ("cut", backup.read_bytes()[: len(content) // 2])):
         (tmp_path / name).write_bytes(damaged)
-        into = make_server(name=name)
+        into = make_server(name=f"into-{name}")
         result = stocked.cli("restore", tmp_path / name, "--data-dir", into.data_dir, check=False)
         assert result.returncode != 0, name
         into.start()

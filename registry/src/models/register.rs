@@ -175,6 +175,10 @@ async fn insert(tx: &mut Conn, input: &Input) -> Result<Version, ModelsError> {
     if let Claim::Done(uid) = claim(tx, asked.once.as_ref(), &new.uid, cause.at_ms).await? {
         return done(tx, &uid).await;
     }
+    // First: it says which files are still to be sent, where their rows would only fail to bind.
+    if let Content::Upload { upload_id, .. } = &asked.from {
+        uploads::consume(tx, upload_id, cause.at_ms).await?;
+    }
     if asked.make_model && models::insert(tx, &asked.name, None, cause.at_ms).await?.is_some() {
         audit::record(tx, &cause.event("registered_model.created", asked.name.clone())).await?;
     }
@@ -185,9 +189,6 @@ async fn insert(tx: &mut Conn, input: &Input) -> Result<Version, ModelsError> {
     tags::set(tx, Owner::Version, version_id, &asked.tags).await?;
     if let Some(evidence) = evidence {
         freeze(tx, input, evidence, number, signer.as_ref()).await?;
-    }
-    if let Content::Upload { upload_id, .. } = &asked.from {
-        uploads::consume(tx, upload_id, cause.at_ms).await?;
     }
     if let Some(model_id) = &new.logged_model_id {
         tell_logged_model(tx, model_id, &asked.name, number).await?;
