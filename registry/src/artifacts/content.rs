@@ -361,6 +361,17 @@ impl ContentStore {
         }
     }
 
+    /// The file `path` of frozen version `uid`, spelled exactly as in its manifest.
+    pub async fn find_version_file(&self, uid: &str, path: &str) -> Result<StoredBlob, ArtifactError> {
+        waybill_proof::path::check(path)
+            .map_err(|e| ArtifactError::Invalid { field: "path", detail: e.to_string() })?;
+        match frozen::resolve(&mut self.db.read().await?, uid, path).await? {
+            Node::File(blob) => Ok(blob),
+            Node::Directory => Err(ArtifactError::IsDirectory { path: path.to_owned() }),
+            Node::Missing => Err(ArtifactError::NotFound { path: path.to_owned() }),
+        }
+    }
+
     /// The entries of directory `path`, by name; none when it is a file or missing.
     pub async fn list(&self, path: &ArtifactPath) -> Result<Vec<Entry>, ArtifactError> {
         let mut conn = self.db.read().await?;

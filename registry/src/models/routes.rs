@@ -4,7 +4,7 @@ use super::{self as models, Content, ModelsError, Registering};
 use crate::{
     access::Principal,
     app::App,
-    artifacts::{ArtifactPath, VERSIONS, routes::download},
+    artifacts::routes::download,
     http::{ApiError, ApiJson, ApiPath, ApiQuery, IdempotencyKey, RequestId, next_page, number, page},
     idempotency::Once,
     provenance::ProvenanceError,
@@ -175,9 +175,9 @@ async fn get_version_file(
     ApiPath((uid, path)): ApiPath<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let file = ArtifactPath::parse_file(&format!("{VERSIONS}/{uid}/{path}"))?;
-    let blob = app.content.find_file(&file).await?;
-    Ok(download::respond::<ApiError>(&app.content, blob, file.name(), &headers).await)
+    let blob = app.content.find_version_file(&uid, &path).await?;
+    let name = path.rsplit('/').next().unwrap_or_default();
+    Ok(download::respond::<ApiError>(&app.content, blob, name, &headers).await)
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]

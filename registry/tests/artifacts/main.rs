@@ -1,6 +1,7 @@
 //! The artifact proxy over a real socket: what goes wrong on the wire, and what comes back.
 
 mod full_disk;
+mod native;
 mod support;
 
 use support::{After, BASE, Server};
@@ -259,7 +260,7 @@ async fn a_runs_artifacts_are_listed_and_read_by_its_id() {
     let file = get(&format!("/get-artifact?run_id={id}&path=plots/loss.png")).await;
     assert_eq!((file.status, file.body.as_slice()), (200, b"png".as_slice()));
     assert_eq!(file.header("content-disposition"), Some("attachment; filename=\"loss.png\""));
-    for target in ["/api/2.0/mlflow/artifacts/list", "/get-artifact"] {
+    for target in ["/api/2.0/mlflow/artifacts/list", "/get-artifact", "//get-artifact"] {
         let escaped = get(&format!("{target}?run_id={id}&path=../path")).await;
         assert_eq!((escaped.status, escaped.text().as_str()), (400, INVALID_PATH));
         let unknown = get(&format!("{target}?run_id=none&path=x")).await;

@@ -249,7 +249,9 @@ async fn frozen_trees_are_read_only() {
     each_store(async |store| {
         let (one, two) = (pattern(10, 1), pattern(20, 2));
         let mut files = Vec::new();
-        for (at, bytes) in [("MLmodel", &one), ("data/a/x", &two), ("data/b", &one)] {
+        for (at, bytes) in
+            [("MLmodel", &one), ("data/a/x", &two), ("data/b", &one), ("data/100%41.txt", &two)]
+        {
             let info = store.content.put_bytes(bytes.clone()).await.unwrap();
             files.push(ModelFile { path: at.into(), digest: info.digest, size_bytes: info.size_bytes });
         }
@@ -262,7 +264,10 @@ async fn frozen_trees_are_read_only() {
         let entry = |name: &str, size_bytes| Entry { name: name.into(), size_bytes };
         let listed = async |at: &str| store.content.list(&path(at)).await.unwrap();
         assert_eq!(listed(".versions/ver-1").await, [entry("MLmodel", Some(10)), entry("data", None)]);
-        assert_eq!(listed(".versions/ver-1/data").await, [entry("a", None), entry("b", Some(10))]);
+        assert_eq!(
+            listed(".versions/ver-1/data").await,
+            [entry("100%41.txt", Some(20)), entry("a", None), entry("b", Some(10))]
+        );
         assert_eq!(listed(".versions/ver-1/MLmodel").await, []);
         assert_eq!(listed(".versions").await, []);
         for (at, directory) in [(".versions/ver-1/data", true), (".versions/ver-2/MLmodel", false)] {
@@ -271,6 +276,14 @@ async fn frozen_trees_are_read_only() {
                 Err(ArtifactError::NotFound { .. }) => assert!(!directory),
                 other => panic!("{at}: {other:?}"),
             }
+        }
+
+        let exact = async |at: &str| store.content.find_version_file("ver-1", at).await;
+        assert_eq!(exact("data/100%41.txt").await.unwrap().digest, Digest::of(&two));
+        assert!(matches!(exact("data/none").await, Err(ArtifactError::NotFound { .. })));
+        assert!(matches!(exact("data").await, Err(ArtifactError::IsDirectory { .. })));
+        for escape in ["../x", "%2e%2e/x", "%252e%252e%252fx", "/etc/passwd", ""] {
+            assert!(matches!(exact(escape).await, Err(ArtifactError::Invalid { .. })), "{escape}");
         }
 
         for at in [".versions/ver-1/MLmodel", ".versions/ver-1/new", ".versions", ".versions/x"] {

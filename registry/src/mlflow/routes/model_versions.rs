@@ -50,6 +50,8 @@ pub fn router() -> Router<App> {
         .merge(mount("/mlflow/model-versions/set-tag", post(set_tag)))
         .merge(mount("/mlflow/model-versions/delete-tag", delete(delete_tag)))
         .route("/model-versions/get-artifact", get(get_artifact))
+        // A client whose tracking URI ends in a slash.
+        .route("//model-versions/get-artifact", get(get_artifact))
 }
 
 async fn answer(app: &App, name: &str, version: i64) -> Result<Json<ModelVersionResponse>, MlflowError> {

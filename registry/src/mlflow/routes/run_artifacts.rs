@@ -28,6 +28,8 @@ pub fn router() -> Router<App> {
         .merge(mount("/mlflow/artifacts/list", get(list_artifacts)))
         .merge(mount("/mlflow/logged-models/{model_id}/artifacts/directories", get(list_model_artifacts)))
         .route("/get-artifact", get(get_artifact))
+        // A client whose tracking URI ends in a slash.
+        .route("//get-artifact", get(get_artifact))
         .route("/ajax-api/2.0/mlflow/get-artifact", get(get_artifact))
 }
 
