@@ -1,7 +1,13 @@
 //! Content stores for tests: the same suite on a folder and on S3, and on both databases.
 
-use super::{ContentStore, Location};
+use super::{ContentStore, Location, StoredBlob};
 use crate::{clock::Clock, db::Db, db::testing::each_engine, ids::RandomIds};
+use object_store::{
+    ObjectStoreExt as _,
+    aws::{AmazonS3, AmazonS3Builder},
+    path::Path,
+    prefix::PrefixStore,
+};
 use std::{
     future::Future,
     path::PathBuf,
@@ -36,18 +42,38 @@ pub struct TestStore {
     pub db: Db,
     pub clock: Arc<TestClock>,
     pub folder: Option<PathBuf>,
+    bucket: Option<PrefixStore<AmazonS3>>,
 }
 
 impl TestStore {
     pub async fn open(database_url: &str, location: Location) -> Self {
         let db = Db::open(database_url).await.unwrap();
-        let folder = match &location {
-            Location::Folder(dir) => Some(dir.clone()),
-            Location::Bucket { .. } => None,
+        let (folder, bucket) = match &location {
+            Location::Folder(dir) => (Some(dir.clone()), None),
+            Location::Bucket { bucket, prefix } => (None, Some(raw_bucket(bucket, prefix))),
         };
         let clock = Arc::new(TestClock(AtomicI64::new(1_700_000_000_000)));
         let content = ContentStore::open(location, db.clone(), clock.clone(), Arc::new(RandomIds));
-        Self { content: content.await.unwrap(), db, clock, folder }
+        Self { content: content.await.unwrap(), db, clock, folder, bucket }
+    }
+
+    /// Changes an object behind the store's back; `None` removes it.
+    pub async fn tamper(&self, blob: &StoredBlob, edit: impl Fn(Vec<u8>) -> Option<Vec<u8>>) {
+        if let Some(folder) = &self.folder {
+            let file = folder.join(blob.key.to_string());
+            match edit(std::fs::read(&file).unwrap()) {
+                Some(bytes) => std::fs::write(file, bytes).unwrap(),
+                None => std::fs::remove_file(file).unwrap(),
+            }
+        }
+        if let Some(bucket) = &self.bucket {
+            let path = Path::from(blob.key.to_string());
+            let bytes = bucket.get(&path).await.unwrap().bytes().await.unwrap();
+            match edit(bytes.to_vec()) {
+                Some(bytes) => drop(bucket.put(&path, bytes.into()).await.unwrap()),
+                None => bucket.delete(&path).await.unwrap(),
+            }
+        }
     }
 
     /// Files in the folder, beside locks; empty for a bucket.
@@ -68,6 +94,12 @@ impl TestStore {
         found.sort();
         found
     }
+}
+
+fn raw_bucket(bucket: &str, prefix: &str) -> PrefixStore<AmazonS3> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let store = AmazonS3Builder::from_env().with_bucket_name(bucket).with_allow_http(true).build().unwrap();
+    PrefixStore::new(store, prefix)
 }
 
 /// Runs `test` on a folder, on both engines, and on S3 with the first of them.

@@ -4,8 +4,8 @@ use super::hash::{BLOCK_BYTES, Blocks};
 use bytes::Bytes;
 use std::ops::Range;
 
-/// Bytes read and hashed per step.
-pub const CHUNK_BYTES: u64 = 1 << 20;
+/// Bytes read and hashed per step. A reader holds about four steps in memory.
+pub const CHUNK_BYTES: u64 = 512 << 10;
 
 /// Takes a blob's bytes in order, whole blocks, and gives back those of the wanted range. The
 /// last piece of each block is held back until the block's hash was checked.

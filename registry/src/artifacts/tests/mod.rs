@@ -3,9 +3,9 @@
 mod uploads;
 
 use super::{
-    ArtifactError, ArtifactPath, Body, Expected, frozen,
+    ArtifactError, ArtifactPath, Body, ContentStore, Expected, Location, frozen,
     store::find,
-    testing::{TestStore, each_store},
+    testing::{TestStore, each_store, s3_location},
     tree::{self, Entry},
 };
 use crate::db::DbError;
@@ -311,27 +311,25 @@ async fn wait_until_damaged(store: &TestStore, digest: &Digest) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damage_is_found_by_whole_and_by_range_and_healed_by_the_next_upload() {
     each_store(async |store| {
-        if store.folder.is_none() {
-            return;
-        }
         let size = (9 << 20) + 5;
         for (seed, damage) in [0usize, 5 << 20, size - 1].into_iter().enumerate() {
             let bytes = pattern(size, 100 + seed as u64);
             let digest = put(&store, "m/weights", &bytes).await.unwrap();
-            let object = store.objects().into_iter().find(|o| std::fs::read(o).unwrap() == bytes).unwrap();
-            let mut stored = bytes.to_vec();
-            stored[damage] ^= 0x10;
-            std::fs::write(&object, &stored).unwrap();
+            let before = store.content.find(&digest).await.unwrap();
+            store
+                .tamper(&before, |mut stored| {
+                    stored[damage] ^= 0x10;
+                    Some(stored)
+                })
+                .await;
 
             let whole = read(&store, &digest, None).await;
             let Err(ArtifactError::Damaged { key, .. }) = &whole else { panic!("{whole:?}") };
-            assert_eq!(*key, object.display().to_string());
+            assert!(key.ends_with(&before.key.to_string()), "{key}");
             let at = damage as u64;
             for range in [at..at + 1, at.saturating_sub(10)..(at + 10).min(size as u64)] {
-                assert!(matches!(
-                    read(&store, &digest, Some(range)).await,
-                    Err(ArtifactError::Damaged { .. })
-                ));
+                let damaged = read(&store, &digest, Some(range)).await;
+                assert!(matches!(damaged, Err(ArtifactError::Damaged { .. })), "{damaged:?}");
             }
             // Blocks that are whole can still be read.
             let elsewhere = if damage < 4 << 20 { 8 << 20 } else { 0 };
@@ -342,20 +340,57 @@ async fn damage_is_found_by_whole_and_by_range_and_healed_by_the_next_upload() {
             assert!(store.content.exists(&digest).await.unwrap().is_none());
             put(&store, "m/again", &bytes).await.unwrap();
             assert!(read(&store, &digest, None).await.unwrap() == bytes);
-            assert!(!object.exists());
             let first = store.content.find_file(&path("m/weights")).await.unwrap();
             assert_eq!(first.digest, digest);
-            assert!(first.available);
+            assert!(first.available && first.key != before.key);
+            if store.folder.is_some() {
+                assert_eq!(store.objects().len(), seed + 1, "the damaged objects are gone");
+            }
         }
-
-        let lost = put(&store, "m/lost", &pattern(50, 7)).await.unwrap();
-        for object in store.objects() {
-            std::fs::remove_file(object).unwrap();
-        }
-        let error = read(&store, &lost, None).await.unwrap_err();
-        assert!(error.to_string().contains("the object is missing"), "{error}");
     })
     .await;
+}
+
+#[tokio::test]
+async fn objects_that_are_cut_or_gone_are_damage() {
+    each_store(async |store| {
+        for (seed, size) in [50, 9 << 20].into_iter().enumerate() {
+            let digest = put(&store, "m/lost", &pattern(size, seed as u64)).await.unwrap();
+            let blob = store.content.find(&digest).await.unwrap();
+            store.tamper(&blob, |stored| Some(stored[..size - 7].to_vec())).await;
+            let cut = read(&store, &digest, None).await;
+            assert!(
+                matches!(cut, Err(ArtifactError::Damaged { .. } | ArtifactError::Store { .. })),
+                "{cut:?}"
+            );
+            store.tamper(&blob, |_| None).await;
+            let gone = read(&store, &digest, None).await.unwrap_err();
+            assert!(gone.to_string().contains("the object is missing"), "{gone}");
+            wait_until_damaged(&store, &digest).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_used_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = crate::db::Db::open(&format!("sqlite:{}", dir.path().join("test.db").display())).await.unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let open = async |location| {
+        let (clock, ids) =
+            (std::sync::Arc::new(crate::clock::SystemClock), std::sync::Arc::new(crate::ids::RandomIds));
+        let opened = ContentStore::open(location, db.clone(), clock, ids).await;
+        opened.err().map(|e| e.to_string()).unwrap()
+    };
+    let error = open(Location::Folder(file.clone())).await;
+    assert!(error.starts_with(&format!("cannot write the artifacts folder {}: ", file.display())), "{error}");
+    if s3_location().is_some() {
+        let error = open(Location::Bucket { bucket: "not-there".into(), prefix: "p".into() }).await;
+        assert!(error.starts_with("cannot use the bucket s3://not-there/p: "), "{error}");
+        assert!(error.contains("AWS_ENDPOINT_URL"), "{error}");
+    }
 }
 
 #[tokio::test]
