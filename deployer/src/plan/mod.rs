@@ -12,7 +12,7 @@ mod tests;
 pub use state::{Action, Observed, ObservedContainer, RouteState, State, Target, Upkeep};
 
 use std::collections::BTreeSet;
-use waybill_client::api::{Deployment, DesiredState, Rollout, ServingRevision};
+use waybill_client::api::{Deployment, DesiredState, Rollout, RolloutPhase, ServingRevision};
 
 /// The actions that bring one environment nearer to what is desired. Asking again after they ran
 /// gives the next ones, and none when there is nothing left to do.
@@ -70,6 +70,13 @@ impl<'a> Model<'a> {
         self.observed.rollouts.get(self.name())
     }
 
+    fn has_ended(&self, rollout_id: &str) -> bool {
+        self.deployment.rollout.as_ref().is_some_and(|rollout| {
+            rollout.rollout_id == rollout_id
+                && matches!(rollout.phase, RolloutPhase::Succeeded | RolloutPhase::Failed)
+        })
+    }
+
     fn upkeep(&self) -> Option<&'a Upkeep> {
         self.observed.upkeep.get(self.name())
     }
@@ -82,6 +89,8 @@ impl<'a> Model<'a> {
         let pending = pending(self.deployment);
         match (self.rolling(), pending) {
             (Some(running), Some(wanted)) if *running == wanted.rollout_id => {}
+            // It has reported its end and puts its things away.
+            (Some(running), _) if self.has_ended(running) => {}
             (Some(_), _) => actions.push(Action::Abort { model: self.name().to_owned() }),
             (None, Some(wanted)) if self.may_try(&wanted.rollout_id) => actions.push(Action::RunRollout {
                 model: self.name().to_owned(),

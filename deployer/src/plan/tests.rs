@@ -115,6 +115,13 @@ fn a_rollout_under_way_is_left_alone() {
 }
 
 #[test]
+fn a_rollout_that_has_reported_its_end_may_put_its_things_away() {
+    let desired = desire(vec![iris(2, RolloutPhase::Succeeded, Some(2))]);
+    let observed = rolling(seen(vec![running(1), running(2)], Some(route(2))), "ro_2");
+    assert_eq!(plan(&desired, &observed), []);
+}
+
+#[test]
 fn what_serves_and_is_routed_needs_nothing() {
     let desired = desire(vec![iris(1, RolloutPhase::Succeeded, Some(1))]);
     assert_eq!(plan(&desired, &seen(vec![running(1)], Some(route(1)))), []);

@@ -114,5 +114,5 @@ async fn remove(shared: &Shared, environment: &str, name: &str) -> Result<(), Ro
     if routed {
         return Ok(());
     }
-    rollout::drain_and_remove(shared, &container, None).await
+    rollout::drain_and_remove(shared, &container).await
 }

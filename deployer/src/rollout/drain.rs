@@ -44,29 +44,28 @@ pub(super) async fn remove_attempt(shared: &Shared, order: &Order) -> Result<(),
 }
 
 /// Waits for the container's last request, then stops and removes it.
-pub async fn drain_and_remove(
-    shared: &Shared,
-    container: &Container,
-    log: Option<&RolloutLog>,
-) -> Result<(), RolloutError> {
-    if let Some(target) = upkeep::target_of(container) {
-        let left = shared.routing.drained(&target, shared.config.deadlines.drain).await;
-        if let Some(log) = log {
-            log.event(&match left {
-                0 => format!("drained {}", container.name),
-                _ => format!(
-                    "{left} requests to {} did not end within {} s",
-                    container.name,
-                    shared.config.deadlines.drain.as_secs()
-                ),
-            });
-        }
-    }
+pub async fn drain_and_remove(shared: &Shared, container: &Container) -> Result<(), RolloutError> {
+    drain(shared, container, None).await;
     remove_container(shared, container).await
 }
 
+/// Waits for the last request of a container that has lost its route.
+pub(super) async fn drain(shared: &Shared, container: &Container, log: Option<&RolloutLog>) {
+    let Some(target) = upkeep::target_of(container) else {
+        return;
+    };
+    let wait = shared.config.deadlines.drain;
+    let left = shared.routing.drained(&target, wait).await;
+    if let Some(log) = log {
+        log.event(&match left {
+            0 => format!("drained {}", container.name),
+            _ => format!("{left} requests to {} did not end within {} s", container.name, wait.as_secs()),
+        });
+    }
+}
+
 /// Stops and removes a container once its output is in the log.
-pub async fn remove_container(shared: &Shared, container: &Container) -> Result<(), RolloutError> {
+pub(super) async fn remove_container(shared: &Shared, container: &Container) -> Result<(), RolloutError> {
     let grace = shared.config.deadlines.stop;
     shared.engine.stop(&container.id, grace).await?;
     shared.followers.finish(&container.id, LOG_WAIT).await;

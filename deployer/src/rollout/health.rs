@@ -2,7 +2,12 @@
 //! it does not.
 
 use super::{RolloutError, launch, reason};
-use crate::{engine::ContainerState, plan::Target, runtime::Runtime, shared::Shared};
+use crate::{
+    engine::{ContainerState, Exit},
+    plan::Target,
+    runtime::Runtime,
+    shared::Shared,
+};
 use std::{fmt::Write as _, time::Duration};
 use tokio::time::Instant;
 
@@ -46,15 +51,15 @@ pub async fn wait_until_ready(
         },
         exit = exit => {
             let exit = exit?;
-            let message = format!(
-                "the container {exit} before it answered {} with 200",
-                runtime.ready_path
-            );
-            (reason::CONTAINER_EXITED, message)
+            (reason::CONTAINER_EXITED, ended(&exit, runtime))
         }
     };
     let log = last_log(shared, container_id).await;
     Err(RolloutError::failed(code, format!("{message}. {}{log}", probe.summary())))
+}
+
+fn ended(exit: &Exit, runtime: &Runtime) -> String {
+    format!("the container {exit} before it answered {} with 200", runtime.ready_path)
 }
 
 /// One probe. The address is read each time: the engine may give it late.
@@ -73,7 +78,7 @@ async fn ask(
         Err(error) => return Err((reason::ENGINE_UNAVAILABLE, error.to_string())),
     };
     if let ContainerState::Exited(exit) = &container.state {
-        return Err((reason::CONTAINER_EXITED, format!("the container {exit}")));
+        return Err((reason::CONTAINER_EXITED, ended(exit, runtime)));
     }
     let Some(target) = launch::target(&container, runtime) else {
         probe.note("no address yet".to_owned());

@@ -19,7 +19,7 @@ pub use error::{RolloutError, reason};
 pub use log::{LogTarget, RolloutLog, now_ms};
 use report::Reporter;
 
-use crate::{lease::Fence, plan::Target, shared::Shared};
+use crate::{engine::Container, lease::Fence, plan::Target, shared::Shared};
 use prepare::Prepared;
 use std::{future::Future, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -70,7 +70,9 @@ pub async fn run(
     let rollout = Rollout { shared, order, fence, log: &log, reporter: &reporter };
     let result = rollout.carry_out(cancel).await;
     if let Err(RolloutError::Failed { code, message }) = &result {
-        log.event(&format!("{code}: {message}"));
+        // The lines below the first are in the log already.
+        let first = message.lines().next().unwrap_or_default();
+        log.event(&format!("{code}: {first}"));
     }
     log.finish().await;
     match result {
@@ -190,16 +192,31 @@ impl Rollout<'_> {
             () = cancel.cancelled() => Err(RolloutError::Aborted),
             result = self.drain(&ready) => result,
         };
-        if let Err(error) = drained {
+        self.reporter.phase(RolloutPhase::Succeeded, Some(&ready.revision)).await?;
+        let removed = match drained {
+            Ok(old) => self.remove(old).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = removed {
+            // The plan removes it as a left-over, or the next rollout takes it over.
             self.log.event(&format!("the container before stays for now: {error}"));
         }
-        self.reporter.phase(RolloutPhase::Succeeded, Some(&ready.revision)).await
+        Ok(())
     }
 
-    async fn drain(&self, ready: &Ready) -> Result<(), RolloutError> {
+    /// Waits for the last requests of every other container of the model.
+    async fn drain(&self, ready: &Ready) -> Result<Vec<Container>, RolloutError> {
         self.reporter.phase(RolloutPhase::Draining, Some(&ready.revision)).await?;
-        for container in drain::others(self.shared, self.order, &ready.container_id).await? {
-            drain_and_remove(self.shared, &container, Some(self.log)).await?;
+        let old = drain::others(self.shared, self.order, &ready.container_id).await?;
+        for container in &old {
+            drain::drain(self.shared, container, Some(self.log)).await;
+        }
+        Ok(old)
+    }
+
+    async fn remove(&self, containers: Vec<Container>) -> Result<(), RolloutError> {
+        for container in containers {
+            drain::remove_container(self.shared, &container).await?;
         }
         Ok(())
     }

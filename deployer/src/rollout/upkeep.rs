@@ -69,7 +69,7 @@ pub async fn stop(
     let mut wanted = labels::serving(&shared.instance, environment);
     wanted.insert(labels::MODEL.to_owned(), model.to_owned());
     for container in shared.engine.containers(&wanted).await? {
-        drain_and_remove(shared, &container, None).await?;
+        drain_and_remove(shared, &container).await?;
     }
     if was_serving {
         let report = ReportStopped {
