@@ -61,6 +61,9 @@ struct BaseArgs {
     /// Folder of wheels that the base carries, looked into besides the index
     #[arg(long, value_name = "DIR")]
     wheels: Option<PathBuf>,
+    /// Make it anew although one of the same options is there, e.g. for Debian's updates
+    #[arg(long)]
+    rebuild: bool,
     /// Tag of the image [default: waybill-base:pyX.Y]
     #[arg(long, value_name = "TAG")]
     tag: Option<String>,
@@ -100,6 +103,7 @@ async fn build(args: BaseArgs, docker_host: Option<String>, context: &Context) -
         ca_bundle: args.ca_bundle,
         index_url: args.index_url,
         wheels: args.wheels,
+        rebuild: args.rebuild,
         docker_host,
     };
     let json = context.json;

@@ -1,11 +1,17 @@
 //! The base image: Python and uv, and what a closed network needs to reach its packages.
 
-use super::{PYTHON_VERSION_LABEL, UV_VERSION_LABEL, context::ContextTar, debootstrap, proxies};
+use super::{
+    BASE_RECIPE_LABEL, PYTHON_VERSION_LABEL, UV_VERSION_LABEL, context, context::ContextTar, debootstrap,
+    proxies,
+};
 use crate::engine::{Build, ContainerSpec, DockerEngine, Engine, EngineError, Image, Limits, Lines, Tmpfs};
 use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
+use waybill_proof::Digest;
 
 /// Pinned: two machines that build a base get the same installer. Raise it on purpose.
 const UV_REQUIREMENT: &str = "uv==0.13.9";
+/// Goes up when the steps below change what they produce.
+const RECIPE: &str = "1";
 const DEFAULT_MIRROR: &str = "http://deb.debian.org/debian";
 
 /// Where the root filesystem comes from.
@@ -38,6 +44,9 @@ pub struct BaseOptions {
     /// Folder of wheels that the base carries and that resolution and installation look into
     /// besides the index.
     pub wheels: Option<PathBuf>,
+    /// Make it anew although an image of the same options is there, e.g. for Debian's updates.
+    /// Every environment image is then made anew as well.
+    pub rebuild: bool,
     /// Engine's endpoint; left out, the local Docker's usual socket.
     pub docker_host: Option<String>,
 }
@@ -52,12 +61,34 @@ impl Default for BaseOptions {
             ca_bundle: None,
             index_url: None,
             wheels: None,
+            rebuild: false,
             docker_host: None,
         }
     }
 }
 
 impl BaseOptions {
+    /// Digest of what the image is made from, as far as the options tell.
+    fn recipe(&self) -> std::io::Result<Digest> {
+        let mut parts = vec![
+            RECIPE.to_owned(),
+            UV_REQUIREMENT.to_owned(),
+            format!("{:?}", self.source),
+            self.python.clone(),
+            self.mirror.clone(),
+            format!("{:?}", self.index_url),
+        ];
+        if let Some(path) = &self.ca_bundle {
+            parts.push(format!("ca {}", Digest::of(&std::fs::read(path)?)));
+        }
+        if let Some(folder) = &self.wheels {
+            for wheel in context::wheels(folder)? {
+                parts.push(format!("{} {}", wheel.display(), Digest::of(&std::fs::read(&wheel)?)));
+            }
+        }
+        Ok(Digest::of(parts.join("\n").as_bytes()))
+    }
+
     /// The tag that the image gets.
     pub fn tag(&self) -> String {
         self.name.clone().unwrap_or_else(|| format!("waybill-base:py{}", self.python))
@@ -98,6 +129,14 @@ impl BaseError {
 pub async fn build_base(options: &BaseOptions, progress: Lines<'_>) -> Result<Image, BaseError> {
     let engine = DockerEngine::new(options.docker_host.as_deref());
     engine.check().await?;
+    let recipe = options.recipe().map_err(|source| BaseError::io("CA bundle or wheels", source))?;
+    if let Some(present) = engine.image(&options.tag()).await?
+        && !options.rebuild
+        && present.labels.get(BASE_RECIPE_LABEL) == Some(&recipe.to_string())
+    {
+        progress(&format!("base image {} is there already; --rebuild makes it anew", options.tag()));
+        return Ok(present);
+    }
     let root = root_image(&engine, options, progress).await?;
     let tag = options.tag();
     let built = engine.build(&tools_build(options, &root.id, &tag)?, progress).await?;
@@ -108,8 +147,11 @@ pub async fn build_base(options: &BaseOptions, progress: Lines<'_>) -> Result<Im
     let context = ContextTar::new(&format!("FROM {}\n", built.id))
         .and_then(ContextTar::finish)
         .map_err(|source| BaseError::io("build context", source))?;
-    let labels =
-        BTreeMap::from([(PYTHON_VERSION_LABEL.to_owned(), python), (UV_VERSION_LABEL.to_owned(), uv)]);
+    let labels = BTreeMap::from([
+        (PYTHON_VERSION_LABEL.to_owned(), python),
+        (UV_VERSION_LABEL.to_owned(), uv),
+        (BASE_RECIPE_LABEL.to_owned(), recipe.to_string()),
+    ]);
     let image = engine
         .build(&Build { tag: tag.clone(), context, arguments: BTreeMap::new(), labels }, progress)
         .await?;
@@ -244,4 +286,30 @@ async fn version_of(engine: &dyn Engine, image: &Image, command: &[&str]) -> Res
         .nth(1)
         .map(str::to_owned)
         .ok_or_else(|| unusable(format!("printed {text:?}, expected a name and a version")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_image_is_made_from_decides_whether_it_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let ca = folder.path().join("ca.pem");
+        std::fs::write(&ca, "one").unwrap();
+        let options = BaseOptions { ca_bundle: Some(ca.clone()), ..BaseOptions::default() };
+        let recipe = options.recipe().unwrap();
+        assert_eq!(BaseOptions { name: Some("other".into()), ..options.clone() }.recipe().unwrap(), recipe);
+        let others = [
+            BaseOptions { python: "3.13".into(), ..options.clone() },
+            BaseOptions { source: BaseSource::Debootstrap, ..options.clone() },
+            BaseOptions { ca_bundle: None, ..options.clone() },
+            BaseOptions { index_url: Some("https://x/simple".into()), ..options.clone() },
+        ];
+        for other in others {
+            assert_ne!(other.recipe().unwrap(), recipe, "{other:?}");
+        }
+        std::fs::write(&ca, "two").unwrap();
+        assert_ne!(options.recipe().unwrap(), recipe);
+    }
 }

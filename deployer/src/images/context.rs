@@ -2,7 +2,10 @@
 //! the builder.
 
 use crate::engine::Context;
-use std::{io, path::Path};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 /// A build context under construction.
 pub struct ContextTar {
@@ -29,13 +32,7 @@ impl ContextTar {
 
     /// Adds the wheels of a folder below `name/`; gives their number back.
     pub fn add_wheels(&mut self, name: &str, folder: &Path) -> io::Result<usize> {
-        let mut wheels: Vec<_> = std::fs::read_dir(folder)?
-            .collect::<io::Result<Vec<_>>>()?
-            .into_iter()
-            .map(|entry| entry.path())
-            .filter(|path| path.extension().is_some_and(|e| e == "whl"))
-            .collect();
-        wheels.sort();
+        let wheels = wheels(folder)?;
         for wheel in &wheels {
             let file = wheel.file_name().unwrap_or_default().to_string_lossy();
             self.add(&format!("{name}/{file}"), &std::fs::read(wheel)?)?;
@@ -46,4 +43,17 @@ impl ContextTar {
     pub fn finish(self) -> io::Result<Context> {
         Ok(Context::Memory(self.tar.into_inner()?.into()))
     }
+}
+
+/// The wheels of a folder, by name.
+pub fn wheels(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut wheels = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == "whl") {
+            wheels.push(path);
+        }
+    }
+    wheels.sort();
+    Ok(wheels)
 }

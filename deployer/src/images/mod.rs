@@ -15,6 +15,8 @@ pub use resolve::{Resolution, ResolveError, ResolveRequest, resolve};
 pub const PYTHON_VERSION_LABEL: &str = "io.waybill.python-version";
 /// Label of a base image: the version of its uv.
 pub const UV_VERSION_LABEL: &str = "io.waybill.uv-version";
+/// Label of a base image: the digest of everything that it was asked to be made from.
+pub const BASE_RECIPE_LABEL: &str = "io.waybill.base-recipe";
 /// Label of an environment image: the digest of the lockfile that it was installed from.
 pub const LOCK_LABEL: &str = "io.waybill.lock-digest";
 /// Label of an environment image: the digest that names everything it was made from.
