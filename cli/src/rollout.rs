@@ -39,6 +39,10 @@ pub async fn conclude(
     wait: &WaitArgs,
     json: bool,
 ) -> Result<(), Failure> {
+    if let Some(note) = promotion.note.clone() {
+        recorded(&promotion, json, "Recorded.");
+        return Err(Failure::Failed(note));
+    }
     let Some(rollout_id) = promotion.rollout_id.clone() else {
         recorded(&promotion, json, "Recorded. No environment follows this stage.");
         return Ok(());

@@ -25,6 +25,9 @@ pub mod provenance;
 pub mod runs;
 pub mod search;
 mod service;
+#[cfg(test)]
+mod testing;
 
 pub use config::Config;
+pub use native::openapi;
 pub use service::{OpenError, Registry};

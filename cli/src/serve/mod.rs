@@ -45,6 +45,8 @@ pub async fn run(args: ServeArgs) -> Result<(), Failure> {
         if let Some(deployer) = deployer {
             deployer.stop().await;
         }
+        // Followed logs and long polls would hold their connections until the drain is over.
+        registry.drain();
     };
     tokio::join!(serving, stopping);
     if let Some(gateway) = gateway {

@@ -37,7 +37,7 @@ pub enum Custody {
 }
 
 /// Where a version stands on its way to production.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     None,
@@ -64,6 +64,26 @@ impl Stage {
             Self::Production => "production",
             Self::Archived => "archived",
         }
+    }
+}
+
+/// Written by hand so that any other value, text or not, is answered with the stages there are.
+impl<'de> Deserialize<'de> for Stage {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Word;
+        impl serde::de::Visitor<'_> for Word {
+            type Value = Stage;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("one of \"none\", \"test\", \"staging\", \"production\", \"archived\"")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Stage, E> {
+                let found = Stage::ALL.into_iter().find(|stage| stage.as_str() == text);
+                found.ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
+            }
+        }
+        deserializer.deserialize_str(Word)
     }
 }
 

@@ -136,14 +136,18 @@ pub async fn files_of(
         .collect()
 }
 
-/// Ends the session inside the transaction that uses its files; they are all here.
+/// The session's files, which are all here.
 ///
 /// Fails with [`ArtifactError::NoUpload`], or with [`ArtifactError::Incomplete`] when files are
 /// still to be sent.
-pub async fn consume(tx: &mut Conn, upload_id: &str, now_ms: i64) -> Result<Vec<ModelFile>, ArtifactError> {
-    let files = files_of(tx, upload_id, now_ms).await?;
+pub async fn complete_files_of(
+    conn: &mut Conn,
+    upload_id: &str,
+    now_ms: i64,
+) -> Result<Vec<ModelFile>, ArtifactError> {
+    let files = files_of(conn, upload_id, now_ms).await?;
     let digests: Vec<Digest> = files.iter().map(|file| file.digest).collect();
-    let here = store::available(tx, &digests).await?;
+    let here = store::available(conn, &digests).await?;
     let missing: HashSet<&Digest> = digests.iter().filter(|digest| !here.contains(digest)).collect();
     if let Some(first) = missing.iter().min() {
         return Err(ArtifactError::Incomplete {
@@ -152,6 +156,12 @@ pub async fn consume(tx: &mut Conn, upload_id: &str, now_ms: i64) -> Result<Vec<
             first: **first,
         });
     }
+    Ok(files)
+}
+
+/// Ends the session inside the transaction that uses its files; fails as [`complete_files_of`].
+pub async fn consume(tx: &mut Conn, upload_id: &str, now_ms: i64) -> Result<Vec<ModelFile>, ArtifactError> {
+    let files = complete_files_of(tx, upload_id, now_ms).await?;
     // Two registrations of one session at once: the row is deleted once.
     if delete_row(tx, upload_id).await? { Ok(files) } else { Err(no_upload(upload_id)) }
 }

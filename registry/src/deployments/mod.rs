@@ -14,6 +14,8 @@ mod report;
 pub mod routes;
 mod signals;
 pub mod store;
+#[cfg(test)]
+mod tests;
 
 pub use desire::{Desire, converge};
 pub use error::DeploymentsError;

@@ -3,7 +3,6 @@
 mod error;
 pub mod extract;
 pub mod filter;
-mod registry_filter;
 pub mod routes;
 mod wire;
 

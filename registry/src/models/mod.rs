@@ -10,6 +10,8 @@ pub mod routes;
 mod source;
 pub mod stage;
 pub mod store;
+#[cfg(test)]
+mod tests;
 
 pub use error::ModelsError;
 pub use manage::{
@@ -21,8 +23,9 @@ pub use names::{
     check_tag_key, parse_version,
 };
 pub use read::{
-    ModelDetails, VersionDetails, download_uri, latest_versions, model, models_page, resolve, to_api_model,
-    version, version_by_alias, version_by_uid, versions_page, with_details, with_tags,
+    ModelDetails, VersionDetails, download_uri, latest_versions, model, models_page, resolve, search_models,
+    search_versions, to_api_model, version, version_by_alias, version_by_uid, versions_page, with_details,
+    with_tags,
 };
 pub use register::{Content, Registering, register};
 

@@ -55,7 +55,7 @@ pub async fn find(app: &App, asked: &Registering) -> Result<Origin, ModelsError>
         Content::Upload { upload_id, .. } => Found {
             source: format!("upload:{upload_id}"),
             location: format!("upload:{upload_id}"),
-            files: Some(uploads::files_of(&mut conn, upload_id, app.clock.now_ms()).await?),
+            files: Some(uploads::complete_files_of(&mut conn, upload_id, app.clock.now_ms()).await?),
             run_id: None,
             logged_model_id: None,
         },

@@ -1,16 +1,20 @@
 //! Models and versions as callers see them.
 
 use super::{
-    Model, ModelsError, Tags, Version, check_alias, check_model_name,
+    IS_PROMPT_TAG, Model, ModelsError, Tags, Version, check_alias, check_model_name,
     manage::{find_model, find_version},
     stage,
     store::{
-        aliases, models,
+        self, aliases, models,
         tags::{self, Owner},
         versions,
     },
 };
-use crate::{app::App, db::Conn};
+use crate::{
+    app::App,
+    db::Conn,
+    search::{Condition, Field, Op, Operand, Page, Position, Query},
+};
 use std::collections::HashMap;
 use waybill_client::api::{self, Alias, Custody, Reference, Selector, Stage};
 
@@ -153,6 +157,49 @@ pub async fn latest_versions(
     let mut latest = model(app, name).await?.latest;
     latest.retain(|details| shown.is_empty() || shown.contains(&stage::mlflow_name(details.version.stage)));
     Ok(latest)
+}
+
+/// A page of models that meet `query`, and where the next one begins.
+pub async fn search_models(
+    app: &App,
+    mut query: Query,
+    position: Option<&Position>,
+    limit: usize,
+) -> Result<Page<ModelDetails>, ModelsError> {
+    let prompts = take_prompts(&mut query);
+    let mut conn = app.db.snapshot().await?;
+    let page = store::search::models(&mut conn, &query, prompts, position, limit).await?;
+    Ok(Page { rows: with_details(&mut conn, page.rows).await?, next: page.next })
+}
+
+/// A page of versions that meet `query`, and where the next one begins.
+pub async fn search_versions(
+    app: &App,
+    mut query: Query,
+    position: Option<&Position>,
+    limit: usize,
+) -> Result<Page<VersionDetails>, ModelsError> {
+    let prompts = take_prompts(&mut query);
+    let mut conn = app.db.snapshot().await?;
+    let page = store::search::versions(&mut conn, &query, prompts, position, limit).await?;
+    Ok(Page { rows: with_tags(&mut conn, page.rows).await?, next: page.next })
+}
+
+/// Whether the query asks for prompts, which the first condition on the prompt tag decides. Where
+/// it does not, such conditions go: models do not have the tag, so they would match none.
+fn take_prompts(query: &mut Query) -> bool {
+    let about = |condition: &Condition| matches!(&condition.field, Field::Tag(key) if key == IS_PROMPT_TAG);
+    let prompts = query.conditions.iter().find(|c| about(c)).is_some_and(|condition| {
+        match (&condition.operand, condition.op) {
+            (Operand::Text(text), Op::Eq) => text.eq_ignore_ascii_case("true"),
+            (Operand::Text(text), Op::Ne) => text.eq_ignore_ascii_case("false"),
+            _ => false,
+        }
+    });
+    if !prompts {
+        query.conditions.retain(|condition| !about(condition));
+    }
+    prompts
 }
 
 /// Where MLflow's client loads a version from: a frozen one from its own read-only tree.

@@ -129,7 +129,13 @@ async fn get_version(
     _: Principal,
     ApiPath((name, version)): ApiPath<(String, i64)>,
 ) -> Result<Json<ModelVersion>, ApiError> {
-    Ok(Json(models::version(&app, &name, version).await?.into()))
+    match models::version(&app, &name, version).await {
+        Err(error @ ModelsError::VersionNotFound { .. }) => {
+            models::model(&app, &name).await?;
+            Err(error.into())
+        }
+        found => Ok(Json(found?.into())),
+    }
 }
 
 /// Get a version by its uid.

@@ -6,6 +6,8 @@ mod history;
 mod rollback;
 pub mod routes;
 pub mod store;
+#[cfg(test)]
+pub(crate) mod tests;
 mod transition;
 
 pub use error::PromotionError;

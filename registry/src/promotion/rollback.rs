@@ -50,6 +50,7 @@ pub async fn rollback(
     check_environment(&request.environment)?;
     let stage = stage::parse(&request.environment)
         .ok_or_else(|| DeploymentsError::EnvironmentUnknown { environment: request.environment.clone() })?;
+    let cause = Cause { reason: request.reason.clone(), ..cause };
     let input = Input {
         name: name.to_owned(),
         stage,

@@ -91,7 +91,7 @@ async fn create_rollback(
 ) -> Result<(StatusCode, Json<Promotion>), ApiError> {
     check_reason(request.reason.as_deref())?;
     let once = Once::new(key, principal.actor(), format!("roll back {name}"), &request)?;
-    let cause = app.cause(&principal, request_id, request.reason.clone());
+    let cause = app.cause(&principal, request_id, None);
     let promotion = promotion::rollback(&app, cause, &name, request, once).await?;
     Ok((StatusCode::CREATED, Json(promotion)))
 }

@@ -15,4 +15,4 @@ pub use error::ProvenanceError;
 pub use evidence::{Draft, Evidence, registration_statement};
 pub use lineage::{logged_model_snapshot, run_snapshot};
 pub use rename::sign_again;
-pub use run_end::{catch_up, run_ended};
+pub use run_end::{attest, catch_up, run_ended};

@@ -48,7 +48,8 @@ async fn attest_missing(app: &App) -> Result<(), ProvenanceError> {
     Ok(())
 }
 
-async fn attest(app: &App, run_id: &str) -> Result<(), ProvenanceError> {
+/// Attests the end of a run to its frozen versions; an end that was attested before is not again.
+pub async fn attest(app: &App, run_id: &str) -> Result<(), ProvenanceError> {
     let mut conn = app.db.snapshot().await?;
     let versions = versions::frozen_of_run(&mut conn, run_id).await?;
     if versions.is_empty() {

@@ -4,6 +4,7 @@ use insta::{allow_duplicates, assert_snapshot};
 use serde_json::{Value, json};
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one life, told in order")]
 async fn a_model_from_creation_to_deletion() {
     each_server(|server| async move {
         let patch =

@@ -3,6 +3,7 @@ use insta::{allow_duplicates, assert_snapshot};
 use serde_json::{Value, json};
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one life, told in order")]
 async fn a_batch_is_logged_and_logging_it_again_changes_nothing() {
     each_server(|server| async move {
         let run_id = server.run().await;

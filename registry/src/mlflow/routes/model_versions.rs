@@ -2,7 +2,7 @@
 
 use super::{
     mount,
-    registered_models::{limit, next_token, read_search},
+    registered_models::{page_size, read_search},
 };
 use crate::{
     access::Principal,
@@ -12,7 +12,7 @@ use crate::{
     http::RequestId,
     mlflow::{
         ErrorCode, MlflowError, MlflowJson,
-        registry_filter::Target,
+        filter::Grammar,
         wire::{
             Empty,
             model_registry::{
@@ -24,6 +24,7 @@ use crate::{
     },
     models::{self, Content, ModelsError, Registering, Tagged, stage, store::search},
     promotion::{self, Others, PromotionError, Transition},
+    search::Order,
 };
 use axum::{
     Json, Router,
@@ -35,6 +36,12 @@ use axum::{
 use serde::Deserialize;
 use waybill_client::api::{Custody, Stage};
 
+const GRAMMAR: Grammar = Grammar {
+    entity: &search::VERSIONS,
+    entity_types: "('attribute', 'tag', 'tags')",
+    lists_everywhere: false,
+    null_checks: false,
+};
 const MAX_RESULTS_DEFAULT: i64 = 10_000;
 const MAX_RESULTS_MAX: i64 = 200_000;
 
@@ -125,14 +132,21 @@ async fn search_versions(
     _: Principal,
     MlflowJson(request): MlflowJson<Search>,
 ) -> Result<Json<ModelVersionsResponse>, MlflowError> {
-    let limit = limit(request.max_results, MAX_RESULTS_DEFAULT, MAX_RESULTS_MAX)?;
-    let (search, offset) = read_search(&request, Target::Versions, limit)?;
-    let mut conn = app.db.snapshot().await?;
-    let mut found = search::versions(&mut conn, &search).await?;
-    let next_page_token = next_token(&mut found, limit, offset);
-    let details = models::with_tags(&mut conn, found).await?;
-    let model_versions = details.into_iter().map(ModelVersion::without_aliases).collect();
-    Ok(Json(ModelVersionsResponse { model_versions, next_page_token }))
+    let limit = page_size(request.max_results, MAX_RESULTS_DEFAULT, MAX_RESULTS_MAX)?;
+    let (mut query, position) = read_search(&request, GRAMMAR)?;
+    if query.orders.is_empty() {
+        query.orders.push(Order {
+            field: GRAMMAR.order_field("last_updated_timestamp")?,
+            ascending: false,
+            dataset: None,
+        });
+    }
+    let id = query.id;
+    let page = models::search_versions(&app, query, position.as_ref(), limit).await?;
+    Ok(Json(ModelVersionsResponse {
+        model_versions: page.rows.into_iter().map(ModelVersion::without_aliases).collect(),
+        next_page_token: page.next.map(|next| id.token(&next)),
+    }))
 }
 
 async fn get_download_uri(
@@ -154,8 +168,12 @@ async fn transition_stage(
     let to = stage::parse_mlflow(&request.stage)?;
     let version = models::parse_version(&request.version)?;
     if request.archive_existing_versions && !matches!(to, Stage::Staging | Stage::Production) {
-        return Err(PromotionError::ArchiveNeedsActiveStage { stage: request.stage }.into());
+        // MLflow raises it without a code, which makes it a fault of the server.
+        let refusal = PromotionError::ArchiveNeedsActiveStage { stage: request.stage };
+        return Err(MlflowError::new(ErrorCode::InternalError, refusal.to_string()));
     }
+    // A missing model is a missing version here.
+    models::version(&app, &request.name, version).await?;
     let others = if request.archive_existing_versions { Others::Archive } else { Others::Stay };
     let cause = Cause {
         reason: Some("MLflow transition-stage".to_owned()),

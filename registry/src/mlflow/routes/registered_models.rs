@@ -8,7 +8,7 @@ use crate::{
     mlflow::{
         ErrorCode, MlflowError, MlflowJson,
         extract::invalid_value,
-        registry_filter::{self, Target},
+        filter::Grammar,
         wire::{
             Empty,
             model_registry::{
@@ -19,15 +19,21 @@ use crate::{
             },
         },
     },
-    models::{self, ModelsError, Tagged, stage, store::search},
+    models::{self, ModelsError, Tagged, stage, store::search::MODELS},
+    search::{Position, Query, QueryId},
 };
 use axum::{
     Json, Router,
     extract::State,
     routing::{delete, get, patch, post},
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 
+const GRAMMAR: Grammar = Grammar {
+    entity: &MODELS,
+    entity_types: "('attribute', 'tag', 'tags')",
+    lists_everywhere: false,
+    null_checks: false,
+};
 const MAX_RESULTS_DEFAULT: i64 = 100;
 const MAX_RESULTS_MAX: i64 = 1_000;
 
@@ -113,18 +119,18 @@ async fn search_models(
     _: Principal,
     MlflowJson(request): MlflowJson<Search>,
 ) -> Result<Json<RegisteredModelsResponse>, MlflowError> {
-    let limit = limit(request.max_results, MAX_RESULTS_DEFAULT, MAX_RESULTS_MAX)?;
-    let (search, offset) = read_search(&request, Target::Models, limit)?;
-    let mut conn = app.db.snapshot().await?;
-    let mut found = search::models(&mut conn, &search).await?;
-    let next_page_token = next_token(&mut found, limit, offset);
-    let details = models::with_details(&mut conn, found).await?;
-    let registered_models = details.into_iter().map(RegisteredModel::from).collect();
-    Ok(Json(RegisteredModelsResponse { registered_models, next_page_token }))
+    let limit = page_size(request.max_results, MAX_RESULTS_DEFAULT, MAX_RESULTS_MAX)?;
+    let (query, position) = read_search(&request, GRAMMAR)?;
+    let id = query.id;
+    let page = models::search_models(&app, query, position.as_ref(), limit).await?;
+    Ok(Json(RegisteredModelsResponse {
+        registered_models: page.rows.into_iter().map(RegisteredModel::from).collect(),
+        next_page_token: page.next.map(|next| id.token(&next)),
+    }))
 }
 
 /// Rows of a page.
-pub(super) fn limit(asked: Option<i64>, default: i64, max: i64) -> Result<i64, MlflowError> {
+pub(super) fn page_size(asked: Option<i64>, default: i64, max: i64) -> Result<usize, MlflowError> {
     let limit = asked.unwrap_or(default);
     if limit > max {
         return Err(invalid_value("max_results", &limit.to_string().into()));
@@ -134,45 +140,26 @@ pub(super) fn limit(asked: Option<i64>, default: i64, max: i64) -> Result<i64, M
             "Invalid value for max_results. It must be a positive integer, but got {limit}"
         )));
     }
-    Ok(limit)
+    Ok(limit as usize)
 }
 
-/// The search and where its page begins; one row more than the page tells whether another follows.
+/// The search, and where its page begins.
 pub(super) fn read_search(
     request: &Search,
-    target: Target,
-    limit: i64,
-) -> Result<(search::Search, i64), MlflowError> {
-    let conditions = registry_filter::parse(&request.filter, target)?;
-    let offset = request.page_token.as_deref().map_or(Ok(0), parse_token)?;
-    let search = search::Search {
-        prompts: registry_filter::asks_for_prompts(&conditions),
-        conditions,
-        order: registry_filter::orders(&request.order_by, target)?,
-        limit: limit + 1,
-        offset,
+    grammar: Grammar,
+) -> Result<(Query, Option<Position>), MlflowError> {
+    let fixed = [grammar.entity.name, request.filter.as_str()];
+    let id = QueryId::of(fixed.into_iter().chain(request.order_by.iter().map(String::as_str)));
+    let query = Query {
+        conditions: grammar.filter(Some(&request.filter))?,
+        orders: grammar.orders(&request.order_by)?,
+        id,
+        ..Query::default()
     };
-    Ok((search, offset))
-}
-
-fn parse_token(token: &str) -> Result<i64, MlflowError> {
-    let decoded = STANDARD
-        .decode(token)
-        .map_err(|_| MlflowError::invalid("Invalid page token, could not base64-decode"))?;
-    let shown = || format!("Invalid page token, decoded value={:?}", String::from_utf8_lossy(&decoded));
-    let value: serde_json::Value =
-        serde_json::from_slice(&decoded).map_err(|_| MlflowError::invalid(shown()))?;
-    let offset = value.get("offset").and_then(serde_json::Value::as_i64).filter(|offset| *offset > 0);
-    offset.ok_or_else(|| MlflowError::invalid(shown()))
-}
-
-/// The token of the page after this one; cuts the surplus row off.
-pub(super) fn next_token<T>(rows: &mut Vec<T>, limit: i64, offset: i64) -> Option<String> {
-    if rows.len() as i64 <= limit {
-        return None;
-    }
-    rows.truncate(limit as usize);
-    Some(STANDARD.encode(format!("{{\"offset\": {}}}", offset + limit)))
+    let token = request.page_token.as_deref();
+    let position = token.map(|token| id.position(token)).transpose();
+    let position = position.map_err(|error| MlflowError::invalid(error.to_string()))?;
+    Ok((query, position))
 }
 
 async fn get_latest_versions(

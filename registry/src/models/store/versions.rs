@@ -5,21 +5,29 @@ use crate::{
 use waybill_client::api::{Custody, FrozenContent, Stage};
 use waybill_proof::Digest;
 
+macro_rules! columns {
+    () => {
+        "v.version_id, v.model_id, v.uid, m.name, v.version, v.custody, v.stage, v.source, v.location,
+         v.description, v.run_id, v.run_link, v.logged_model_id, v.created_by, v.created_at_ms,
+         v.updated_at_ms, v.deleted_at_ms, v.manifest_digest, v.oms_root, v.file_count, v.size_bytes,
+         v.requirements_digest, v.experiment_config_digest, v.snapshot_digest"
+    };
+}
+
+/// Of a row in `model_versions v` and its model in `registered_models m`.
+pub(super) const COLUMNS: &str = columns!();
+
 /// Completes `SELECT … FROM model_versions v JOIN registered_models m …`.
 macro_rules! select_versions {
     ($rest:literal) => {
         concat!(
-            "SELECT v.version_id, v.model_id, v.uid, m.name, v.version, v.custody, v.stage, v.source,
-                    v.location, v.description, v.run_id, v.run_link, v.logged_model_id, v.created_by,
-                    v.created_at_ms, v.updated_at_ms, v.deleted_at_ms, v.manifest_digest, v.oms_root,
-                    v.file_count, v.size_bytes, v.requirements_digest, v.experiment_config_digest,
-                    v.snapshot_digest
-             FROM model_versions v JOIN registered_models m ON m.model_id = v.model_id ",
+            "SELECT ",
+            columns!(),
+            " FROM model_versions v JOIN registered_models m ON m.model_id = v.model_id ",
             $rest
         )
     };
 }
-pub(super) use select_versions;
 
 #[derive(sqlx::FromRow)]
 pub(super) struct Row {
