@@ -8,8 +8,9 @@ use crate::{
     db::testing::each_engine,
     models::{Content, Registering, Version, register},
 };
-use axum::body::Body;
+use bytes::Bytes;
 use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
 use serde_json::Value;
 use std::{collections::BTreeMap, convert::Infallible, future::Future};
 use tower::ServiceExt as _;
@@ -139,11 +140,11 @@ impl TestRegistry {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let body = body.map_or_else(Body::empty, |body| body.to_string().into());
+        let body: Full<Bytes> = body.map_or_else(Full::default, |body| body.to_string().into());
         let request = request.header("content-type", "application/json").body(body).unwrap();
         let response = self.registry.router().oneshot(request).await.unwrap();
         let status = response.status();
-        let bytes = axum::body::to_bytes(response.into_body(), 1 << 24).await.unwrap();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
         (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
     }
 }
