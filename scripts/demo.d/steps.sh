@@ -190,7 +190,7 @@ step_7() {
   run python "$ROOT/scripts/demo.d/broken.py" "$WORK/pulled/requirements.txt"
   load_start v1
   refuse "no weights for iris" waybill promote iris@3 --to production --reason "hotfix"
-  load_stop "the failed promotion" v1
+  load_stop "failed promotion" v1
   same_prediction "$GATEWAY/production/iris/invocations" "$WORK/v1"
   run waybill status
 }
