@@ -34,7 +34,7 @@ pub struct SignError {
 pub enum KeyError {
     #[error("cannot {action} the key file {}: {source}", path.display())]
     Io { action: &'static str, path: PathBuf, source: std::io::Error },
-    #[error("the key file {} has mode {mode:04o}, so others on this machine can read or change the key; run `chmod 600 {}`, and replace the key if that has been so on a shared machine", path.display(), path.display())]
+    #[error("the key file {} has mode {mode:04o}; expected 0600: others on this machine can read or change the key. Run `chmod 600 {}`, and replace the key if that has been so on a shared machine", path.display(), path.display())]
     LooseMode { path: PathBuf, mode: u32 },
     #[error("the key file {} is damaged: {source}; restore it from a backup (a new key would not verify what was signed before)", path.display())]
     Damaged { path: PathBuf, source: InvalidKey },
