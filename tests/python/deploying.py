@@ -87,12 +87,17 @@ def instance(server):
     return (server.data_dir / "deployer/instance").read_text().strip()
 
 
-def containers(server, name=None, everything=False):
-    filters = [f"label=io.waybill.instance={instance(server)}"]
-    if name:
-        filters.append(f"label=io.waybill.model={name}")
+def containers(server, name=None, environment=None, everything=False):
+    """Ids of the server's running containers, or of all, for a model and an environment."""
+    wanted = {"instance": instance(server), "model": name, "environment": environment}
+    filters = [f"label=io.waybill.{key}={value}" for key, value in wanted.items() if value]
     flags = [word for text in filters for word in ("--filter", text)]
     return docker("ps", "-q", "--no-trunc", *(["-a"] if everything else []), *flags).split()
+
+
+def one_container(server, name, environment="production"):
+    """Whether nothing is left over beside the container that serves."""
+    return len(containers(server, name, environment, everything=True)) == 1
 
 
 def remove_containers(server):

@@ -4,12 +4,15 @@ import json
 import subprocess
 import time
 
-from deploying import Load, answer_of, ask, containers, deployment, docker, promote, register, until
+from deploying import Load, answer_of, ask, containers, deployment, docker, one_container, promote, register, until
 from server import BINARY, environment
 
 
 def test_first_promotion_resolves_builds_and_serves(net):
-    assert answer_of(net, "net", "staging") == 1 and answer_of(net, "net") == 1
+    assert answer_of(net, "net") == 1
+    # A version is in one stage: what followed staging ended when the version left it.
+    until(lambda: ask(net, "net", "staging").status_code == 404, what="the end of the route to staging")
+    until(lambda: not containers(net, "net", "staging", everything=True), what="the end of staging's container")
     log = [json.loads(line) for line in net.cli("logs", "net", "--env", "staging", "--json").stdout.splitlines()]
     streams = {line["stream"] for line in log}
     assert "event" in streams
@@ -19,8 +22,6 @@ def test_first_promotion_resolves_builds_and_serves(net):
 def test_production_reuses_what_staging_made(net):
     log = net.cli("logs", "net", "--env", "production", "--json").stdout
     assert not {json.loads(line)["stream"] for line in log.splitlines()} & {"resolve", "build"}, log
-    images = {docker("inspect", "--format", "{{.Image}}", container) for container in containers(net, "net")}
-    assert len(images) == 1
 
 
 def test_the_lockfile_is_signed_and_attached(net):
@@ -57,7 +58,7 @@ def test_a_switch_under_load_loses_nothing(net):
     assert answer_of(net, "net") == 2
     log = net.cli("logs", "net", "--env", "production", "--json").stdout
     assert not {json.loads(line)["stream"] for line in log.splitlines()} & {"resolve", "build"}
-    until(lambda: len(containers(net, "net", everything=True)) == 2, what="the old container's end")
+    until(lambda: one_container(net, "net"), what="the old container's end")
 
 
 def test_rollback_under_load(net):
@@ -88,14 +89,14 @@ def test_code_that_raises_never_takes_traffic(net):
     with Load(net, net.work, "net", [1]) as load:
         said = promote(net, f"net@{broken}", ok=False)
     load.assert_clean()
-    assert "no weights here" in said and "ping" in said.lower(), said
+    assert "no weights here" in said and "Probe" in said, said
     state = deployment(net, "net")
     assert (
         state["serving"]["version"] == 1 and state["rollout"]["phase"] == "failed" and state["rollout"]["reason_code"]
     )
     promotions = net.api("GET", "models/net/history", params={"environment": "production"}).json()["promotions"]
     assert promotions[0]["version"] == broken
-    until(lambda: len(containers(net, "net", everything=True)) == 2, what="the broken container's end")
+    until(lambda: one_container(net, "net"), what="the broken container's end")
     promote(net, "net@1")
 
 
@@ -103,7 +104,7 @@ def test_newer_change_wins(net):
     for version in (1, 2, 1, 2, 1):
         net.cli("promote", f"net@{version}", "--to", "production", "--no-wait")
     until(lambda: answer_of(net, "net") == 1 and deployment(net, "net")["rollout"]["phase"] == "succeeded")
-    until(lambda: len(containers(net, "net", everything=True)) == 2, what="no container left over")
+    until(lambda: one_container(net, "net"), what="no container left over")
 
 
 def test_archiving_stops_it(net):
@@ -119,24 +120,24 @@ def test_archiving_stops_it(net):
 
 def test_logs_follow_and_replay(net):
     """A follower sees what was there and what comes, without a gap."""
+    for answer in (1, 2):
+        register(net, net.work, "chatty", answer)
+    promote(net, "chatty@1", "test")
     follower = subprocess.Popen(
-        [BINARY, "logs", "net", "--env", "staging", "--all", "-f", "--json"],
+        [BINARY, "logs", "chatty", "--env", "test", "--all", "-f", "--json"],
         env={**environment(), "WAYBILL_URL": net.url},
         stdout=subprocess.PIPE,
         text=True,
     )
     try:
-        promote(net, "net@1", "staging")
-        promote(net, "net@2", "staging")
+        promote(net, "chatty@2", "test")
         time.sleep(2)
     finally:
         follower.terminate()
+    whole = net.cli("logs", "chatty", "--env", "test", "--all", "--json").stdout
     followed = [json.loads(line)["seq"] for line in follower.communicate(timeout=30)[0].splitlines()]
-    whole = [
-        json.loads(line)["seq"]
-        for line in net.cli("logs", "net", "--env", "staging", "--all", "--json").stdout.splitlines()
-    ]
-    assert followed == whole[: len(followed)] and len(followed) > 5
+    assert followed == [json.loads(line)["seq"] for line in whole.splitlines()][: len(followed)]
+    assert len(followed) > 5
 
 
 def test_ports_of_nobody_are_left_over(net):

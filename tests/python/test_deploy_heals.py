@@ -11,6 +11,7 @@ from deploying import (
     deployment,
     docker,
     instance,
+    one_container,
     promote,
     register,
     remove_containers,
@@ -20,11 +21,7 @@ from server import BINARY, Server, environment
 
 
 def test_a_container_that_dies_comes_back(net):
-    (container,) = [
-        one
-        for one in containers(net, "net")
-        if docker("inspect", "-f", '{{index .Config.Labels "io.waybill.environment"}}', one) == "production"
-    ]
+    (container,) = containers(net, "net", "production")
     docker("kill", container)
     until(lambda: answer_of(net, "net") == 1, what="serving again after docker kill")
 
@@ -47,7 +44,7 @@ def test_kill_at_any_moment_of_a_rollout_heals(net, delay):
     net.kill()
     net.start()
     until(lambda: answer_of(net, "net") == target, what=f"version {target} after kill -9 at {delay} s")
-    until(lambda: len(containers(net, "net", everything=True)) == 2, what="the orphans' end")
+    until(lambda: one_container(net, "net"), what="the orphans' end")
     state = until(lambda: (d := deployment(net, "net")) and d["serving"]["version"] == target and d, what="the record")
     assert state["generation"] == state["observed_generation"]
 
