@@ -148,6 +148,18 @@ impl Sql {
         &self.text
     }
 
+    /// The statement's plan instead of its rows.
+    #[cfg(test)]
+    #[must_use]
+    pub fn explained(mut self) -> Self {
+        let explain = match self.engine {
+            Engine::Sqlite => "EXPLAIN QUERY PLAN ",
+            Engine::Postgres => "EXPLAIN ",
+        };
+        self.text.insert_str(0, explain);
+        self
+    }
+
     pub(super) fn into_parts(self) -> (Arc<str>, Vec<Value>) {
         (self.text.into(), self.values)
     }

@@ -11,6 +11,8 @@ mod entity;
 mod page;
 mod query;
 mod select;
+#[cfg(test)]
+mod tests;
 mod token;
 
 pub use compile::measured_on;

@@ -5,6 +5,7 @@
 mod databases;
 
 mod bad_input;
+mod concurrent;
 mod experiments;
 mod history;
 mod inputs;

@@ -1,1 +1,183 @@
+use super::*;
+use crate::search::{Op, Operand};
+use proptest::prelude::*;
 
+const RUNS: Grammar = Grammar {
+    entity: &crate::runs::store::RUNS,
+    entity_types: "['metric', 'parameter', 'tag', 'attribute', 'dataset']",
+    lists_everywhere: false,
+    null_checks: true,
+};
+
+fn one(text: &str) -> (Field, Op, Operand) {
+    let mut conditions = RUNS.filter(Some(text)).unwrap_or_else(|e| panic!("{text}: {}", e.message));
+    assert_eq!(conditions.len(), 1, "{text}");
+    let condition = conditions.remove(0);
+    (condition.field, condition.op, condition.operand)
+}
+
+#[test]
+fn identifiers_in_all_their_spellings() {
+    let metric = |key: &str| Field::Metric(key.to_owned());
+    let tag = |key: &str| Field::Tag(key.to_owned());
+    for (text, expected) in [
+        ("metrics.loss > 1", metric("loss")),
+        ("metric.loss>1", metric("loss")),
+        ("  metrics.`a b`  >  1  ", metric("a b")),
+        ("metrics.\"a b\" > 1", metric("a b")),
+        ("metrics.train/loss > 1", metric("train/loss")),
+        ("metrics.a.b-c:d > 1", metric("a.b-c:d")),
+        ("`metrics`.loss > 1", metric("loss")),
+        ("tags.mlflow.user = 'a'", tag("mlflow.user")),
+        ("tag.`it``s` = 'a'", tag("it`s")),
+        ("params.ünï = 'a'", Field::Param("ünï".to_owned())),
+        ("parameters.in = 'a'", Field::Param("in".to_owned())),
+    ] {
+        assert_eq!(one(text).0, expected, "{text}");
+    }
+    let start = RUNS.entity.attribute("start_time").unwrap();
+    for text in ["start_time = 1", "attributes.Created = 1", "run.created = 1", "attr.`start_time` = 1"] {
+        assert_eq!(one(text).0, Field::Attribute(start), "{text}");
+    }
+}
+
+#[test]
+fn operators_and_values() {
+    let text = |s: &str| Operand::Text(s.to_owned());
+    for (filter, op, operand) in [
+        ("params.a = 'x'", Op::Eq, text("x")),
+        ("params.a = \"x\"", Op::Eq, text("x")),
+        ("params.a = 'it''s'", Op::Eq, text("it's")),
+        ("params.a = ''", Op::Eq, text("")),
+        ("params.a <> 'x'", Op::Ne, text("x")),
+        ("params.a like 'x%'", Op::Like, text("x%")),
+        ("params.a ILIKE 'x%'", Op::Ilike, text("x%")),
+        ("params.a is  Null", Op::IsNull, Operand::Nothing),
+        ("params.a IS NOT NULL", Op::IsNotNull, Operand::Nothing),
+        ("metrics.a >= -1.5e-3", Op::Ge, Operand::Float(-0.0015)),
+        ("metrics.a < .5", Op::Lt, Operand::Float(0.5)),
+        ("start_time != 7", Op::Ne, Operand::Int(7)),
+        ("start_time <= 7.5", Op::Le, Operand::Float(7.5)),
+        ("run_id not in ('a' , 'b',)", Op::NotIn, Operand::Texts(vec!["a".into(), "b".into()])),
+        ("dataset.name IN('a')", Op::In, Operand::Texts(vec!["a".into()])),
+    ] {
+        let (_, found_op, found) = one(filter);
+        assert_eq!((found_op, found), (op, operand), "{filter}");
+    }
+}
+
+#[test]
+fn conditions_are_joined_by_and_alone() {
+    for (filter, count) in
+        [("", 0), ("  ", 0), ("params.a = 'AND' and metrics.b>1 AND tags.c IS NULL AND params.and = 'x'", 4)]
+    {
+        assert_eq!(RUNS.filter(Some(filter)).unwrap().len(), count, "{filter}");
+    }
+    for filter in [
+        "metrics.a > 1 OR metrics.a < 2",
+        "metrics.a > 1 AND",
+        "AND metrics.a > 1",
+        "metrics.a > 1 metrics.b > 1",
+        "metrics.a > 1; DROP TABLE runs",
+        "(metrics.a > 1)",
+        "NOT metrics.a > 1",
+        "metrics.a > 1 -- x",
+        "metrics.a > 1x",
+        "metrics.a",
+        "metrics. > 1",
+        ".a > 1",
+    ] {
+        assert!(RUNS.filter(Some(filter)).is_err(), "{filter}");
+    }
+}
+
+#[test]
+fn orders() {
+    let metric = Field::Metric("a b".to_owned());
+    for (clause, ascending) in [
+        ("metrics.`a b`", true),
+        (" metrics.`a b` asc ", true),
+        ("metrics.\"a b\" DESC", false),
+        ("metrics.`a b`desc", false),
+    ] {
+        let orders = RUNS.orders(&[clause.to_owned()]).unwrap_or_else(|e| panic!("{clause}: {}", e.message));
+        assert_eq!((&orders[0].field, orders[0].ascending), (&metric, ascending), "{clause}");
+    }
+    for clause in ["", "metrics.a up", "metrics.a asc desc", "nope", "dataset.name", "metrics.a, metrics.b"] {
+        assert!(RUNS.orders(&[clause.to_owned()]).is_err(), "{clause}");
+    }
+}
+
+/// Pieces from which text close to a filter is made.
+fn piece() -> impl Strategy<Value = String> {
+    let known = [
+        "metrics",
+        "params",
+        "tags",
+        "attributes",
+        "dataset",
+        "name",
+        ".",
+        "`",
+        "\"",
+        "'",
+        "(",
+        ")",
+        ",",
+        "=",
+        "!=",
+        "<",
+        ">",
+        "LIKE",
+        "ILIKE",
+        "IN",
+        "NOT",
+        "IS",
+        "NULL",
+        "AND",
+        "asc",
+        "desc",
+        " ",
+        "1",
+        "-",
+        "e",
+        "ü",
+        "\\",
+        "%",
+        "start_time",
+        "run_id",
+        ";",
+    ];
+    prop_oneof![8 => proptest::sample::select(known.to_vec()).prop_map(str::to_owned), 1 => "\\PC"]
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_or_refused(text in "\\PC{0,60}") {
+        let _ = RUNS.filter(Some(&text));
+        let _ = RUNS.orders(&[text]);
+    }
+
+    #[test]
+    fn text_close_to_a_filter_is_read_or_refused(pieces in proptest::collection::vec(piece(), 0..25)) {
+        let text = pieces.concat();
+        if let Err(error) = RUNS.filter(Some(&text)) {
+            prop_assert!(error.message.contains("(column "), "{}", error.message);
+        }
+        let _ = RUNS.orders(&[text]);
+    }
+
+    #[test]
+    fn quoted_text_comes_back(value in "\\PC{0,40}", key in "\\PC{1,20}") {
+        let text = format!("tags.`{}` = '{}'", key.replace('`', "``"), value.replace('\'', "''"));
+        let (field, _, operand) = one(&text);
+        prop_assert_eq!(field, Field::Tag(key));
+        prop_assert_eq!(operand, Operand::Text(value));
+    }
+
+    #[test]
+    fn numbers_come_back(value in proptest::num::f64::NORMAL | proptest::num::f64::ZERO) {
+        let (_, _, operand) = one(&format!("metrics.m = {value:?}"));
+        prop_assert_eq!(operand, Operand::Float(value));
+    }
+}

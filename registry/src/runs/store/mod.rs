@@ -8,6 +8,8 @@ mod logged;
 mod runs;
 mod search;
 mod search_experiments;
+#[cfg(test)]
+mod tests;
 
 pub use children::{details, inputs, latest_metrics, params, tags};
 pub use datasets::log_datasets;
