@@ -1,5 +1,6 @@
 //! `waybill serve`: registry, deployer and gateway in one process.
 
+mod args;
 mod banner;
 mod deploy;
 mod http;
@@ -10,13 +11,15 @@ mod settings;
 mod signals;
 mod storage;
 
+pub use args::ServeArgs;
 pub use lock::DataDirLock;
-pub use settings::{ServeArgs, check_exposure};
+pub use settings::check_exposure;
 pub use signals::EndSignals;
 pub use storage::StorageArgs;
 
 use crate::failure::Failure;
-use settings::{GatewayMode, Settings};
+use args::GatewayMode;
+use settings::Settings;
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;

@@ -1,9 +1,6 @@
 //! Where a registry keeps its data, for commands that work on it without the server.
 
-use super::{
-    registry_config,
-    settings::{ServeArgs, Settings},
-};
+use super::{args::ServeArgs, registry_config, settings::Settings};
 use crate::failure::Failure;
 use std::path::PathBuf;
 use waybill_registry::Config;
