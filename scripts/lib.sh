@@ -44,13 +44,16 @@ need_rust() {
 # Docker Engine, with a running daemon: systemd's where there is one, else our own.
 need_docker() {
   have dockerd || need_apt docker.io
-  need_apt debootstrap ca-certificates iptables
+  need_apt debootstrap ca-certificates iptables procps
   docker_answers && return
   if [ -d /run/systemd/system ]; then
     say "starting Docker"
     as_root systemctl start docker
   else
     say "starting dockerd (no systemd here); log in /var/log/dockerd.log"
+    # After a reboot that kept /var/run, another process may have the number in a stale pid file:
+    # dockerd then takes itself, or its containerd, for running and ends.
+    pgrep -x -r D,R,S dockerd >/dev/null || as_root rm -f /var/run/docker.pid /var/run/docker/containerd/containerd.pid
     as_root sh -c 'setsid dockerd >>/var/log/dockerd.log 2>&1 </dev/null &'
   fi
   local i
