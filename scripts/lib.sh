@@ -39,6 +39,17 @@ need_rust() {
   [ -x "$HOME/.cargo/bin/cargo" ] && PATH="$HOME/.cargo/bin:$PATH"
   have cargo || die "cargo not found: install a Rust toolchain (https://rustup.rs) and run this again"
   need_apt gcc libc6-dev
+  own_target
+}
+
+# Clones share the target directory for the sake of the dependencies. Cargo tells two clones of one
+# workspace apart by time stamps only, so what another clone built of the workspace itself has to go.
+own_target() {
+  local stamp=$CARGO_TARGET_DIR/.built-for
+  [ "$(cat "$stamp" 2>/dev/null)" = "$ROOT" ] && return
+  [ ! -d "$CARGO_TARGET_DIR" ] || (cd "$ROOT" && cargo clean -q --locked --workspace) || return
+  mkdir -p "$CARGO_TARGET_DIR"
+  printf '%s\n' "$ROOT" >"$stamp"
 }
 
 # Docker Engine, with a running daemon: systemd's where there is one, else our own.

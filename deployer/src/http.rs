@@ -5,7 +5,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use std::time::Duration;
+use std::{error::Error, io, time::Duration};
 
 /// More of a body than this says nothing new about a probe.
 const BODY_LIMIT_BYTES: usize = 4 << 20;
@@ -15,6 +15,16 @@ const BODY_LIMIT_BYTES: usize = 4 << 20;
 pub struct Answer {
     pub status: u16,
     pub body: bytes::Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GetError {
+    /// Nothing listens at the address.
+    #[error("{0}")]
+    Refused(String),
+    #[error("{0}")]
+    Other(String),
 }
 
 /// A client for plain HTTP on nearby addresses. No connection is kept: a probe that reuses one
@@ -31,30 +41,34 @@ impl Http {
         Self { client: Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector) }
     }
 
-    /// The answer, or why there is none, in words.
-    pub async fn get(&self, url: &str, timeout: Duration) -> Result<Answer, String> {
-        let uri = url.parse().map_err(|e| format!("{url:?} is not a URL: {e}"))?;
+    /// The answer, whatever its status.
+    pub async fn get(&self, url: &str, timeout: Duration) -> Result<Answer, GetError> {
+        let uri = url.parse().map_err(|e| GetError::Other(format!("{url:?} is not a URL: {e}")))?;
         let exchange = async {
-            let response = self.client.get(uri).await.map_err(|e| chain(&e))?;
+            let response = self.client.get(uri).await.map_err(|e| classify(&e))?;
             let status = response.status().as_u16();
             let body = Limited::new(response.into_body(), BODY_LIMIT_BYTES)
                 .collect()
                 .await
-                .map_err(|e| e.to_string())?
+                .map_err(|e| GetError::Other(e.to_string()))?
                 .to_bytes();
             Ok(Answer { status, body })
         };
         tokio::time::timeout(timeout, exchange)
             .await
-            .unwrap_or_else(|_| Err(format!("no answer within {} ms", timeout.as_millis())))
+            .unwrap_or_else(|_| Err(GetError::Other(format!("no answer within {} ms", timeout.as_millis()))))
     }
 }
 
-/// The innermost cause: hyper's outer ones only say that connecting failed.
-fn chain(error: &dyn std::error::Error) -> String {
+/// In the words of the innermost cause: hyper's outer ones only say that connecting failed.
+fn classify(error: &(dyn Error + 'static)) -> GetError {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    innermost.to_string()
+    let refused = innermost.downcast_ref::<io::Error>().map(io::Error::kind);
+    match refused {
+        Some(io::ErrorKind::ConnectionRefused) => GetError::Refused(innermost.to_string()),
+        _ => GetError::Other(innermost.to_string()),
+    }
 }

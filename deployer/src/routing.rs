@@ -3,7 +3,7 @@
 
 use crate::{
     gateway::routes::{Backend, GatewayStatus, Route, RouteFileError, RouteTable},
-    http::Http,
+    http::{GetError, Http},
     plan::{RouteState, Target},
 };
 use std::{
@@ -17,6 +17,8 @@ use tokio::time::Instant;
 
 const POLL: Duration = Duration::from_millis(20);
 const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
+/// By then the gateway has read a file that was just written.
+const REREAD: Duration = Duration::from_secs(1);
 
 /// Why a route is not in force.
 #[derive(Debug, thiserror::Error)]
@@ -146,14 +148,19 @@ impl Routing {
         };
         let started = Instant::now();
         loop {
+            let mut rejected = None;
             let last = match self.status(url).await {
                 Ok(status) if status.generation >= generation => return Ok(()),
-                Ok(GatewayStatus { rejected_file: Some(reason), .. }) => {
-                    return Err(RoutingError::Rejected { reason });
+                Ok(status) => {
+                    rejected = status.rejected_file;
+                    format!("it serves table {}", status.generation)
                 }
-                Ok(status) => format!("it serves table {}", status.generation),
-                Err(error) => error,
+                Err(error) => error.to_string(),
             };
+            // Not at once: what it refused may be the file before, which it has read last.
+            if let Some(reason) = rejected.filter(|_| started.elapsed() >= REREAD.min(wait)) {
+                return Err(RoutingError::Rejected { reason });
+            }
             if started.elapsed() >= wait {
                 return Err(RoutingError::NotConfirmed {
                     url: url.clone(),
@@ -166,40 +173,51 @@ impl Routing {
     }
 
     /// Waits until no request is under way to a container that has lost its route, `wait` at the
-    /// most; gives back how many were left. Without a gateway to ask it waits the whole time.
-    pub async fn drained(&self, target: &Target, wait: Duration) -> u64 {
+    /// most; says what kept it from being sure. Without a gateway to ask it waits the whole time.
+    pub async fn drained(&self, target: &Target, wait: Duration) -> Result<(), String> {
         let Some(url) = &self.status_url else {
             tokio::time::sleep(wait).await;
-            return 0;
+            return Ok(());
         };
         let started = Instant::now();
         loop {
-            // A gateway that does not answer serves nobody through this table.
-            let in_flight = self.status(url).await.map_or(0, |status| {
-                let mine = status
-                    .backends
-                    .iter()
-                    .filter(|b| b.revision_id == target.revision_id && b.upstream == target.upstream);
-                mine.map(|b| b.in_flight).sum()
-            });
-            if in_flight == 0 || started.elapsed() >= wait {
-                return in_flight;
+            let doubt = match self.status(url).await {
+                Ok(status) => match in_flight(&status, target) {
+                    0 => return Ok(()),
+                    left => format!("{left} requests did not end"),
+                },
+                // Nobody listens, so nobody is served through this table.
+                Err(GetError::Refused(_)) => return Ok(()),
+                // A busy gateway may be late with its status and still serve from the container.
+                Err(error) => format!("the gateway at {url} did not tell its requests: {error}"),
+            };
+            if started.elapsed() >= wait {
+                return Err(doubt);
             }
             tokio::time::sleep(POLL).await;
         }
     }
 
-    async fn status(&self, url: &str) -> Result<GatewayStatus, String> {
+    async fn status(&self, url: &str) -> Result<GatewayStatus, GetError> {
         let answer = self.http.get(url, STATUS_TIMEOUT).await?;
         if answer.status != 200 {
-            return Err(format!("it answered {}", answer.status));
+            return Err(GetError::Other(format!("it answered {}", answer.status)));
         }
-        serde_json::from_slice(&answer.body).map_err(|e| format!("its status is not readable: {e}"))
+        serde_json::from_slice(&answer.body)
+            .map_err(|error| GetError::Other(format!("its status is not readable: {error}")))
     }
 
     fn table(&self) -> MutexGuard<'_, RouteTable> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn in_flight(status: &GatewayStatus, target: &Target) -> u64 {
+    let mine = status
+        .backends
+        .iter()
+        .filter(|b| b.revision_id == target.revision_id && b.upstream == target.upstream);
+    mine.map(|b| b.in_flight).sum()
 }
 
 fn find<'a>(table: &'a RouteTable, environment: &str, model: &str) -> Option<&'a Route> {

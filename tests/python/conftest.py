@@ -126,7 +126,7 @@ def base_image():
 
 @pytest.fixture(scope="module")
 def live(docker_engine, tmp_path_factory):
-    """A server with its deployer and gateway; `net` has versions 1 and 2 with the same requirements."""
+    """A server with its deployer and gateway."""
     base_image()
     server = Server(tmp_path_factory.mktemp("deploy"), deployer=True).start()
     server.work = tmp_path_factory.mktemp("models")

@@ -108,7 +108,7 @@ def test_a_wrong_method_says_so(server):
     ("method", "path", "status", "code"),
     [
         ("GET", "models/nobody", 404, "MODEL_NOT_FOUND"),
-        ("GET", "models/nobody/versions/1", 404, "VERSION_NOT_FOUND"),
+        ("GET", "models/nobody/versions/1", 404, "MODEL_NOT_FOUND"),
         ("GET", "no-such-thing", 404, None),
         ("GET", "versions/nobody", 404, None),
         ("GET", "blobs/sha256:" + "0" * 64, 404, None),

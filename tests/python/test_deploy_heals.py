@@ -1,5 +1,6 @@
 """What runs goes on running: through restarts, kill -9 at any moment, and containers that die."""
 
+import random
 import subprocess
 import time
 
@@ -35,9 +36,17 @@ def test_a_restart_adopts_what_runs(net):
     assert set(containers(net, "net")) == before
 
 
+@pytest.fixture(scope="module")
+def two_versions(net):
+    """Version 2 answers otherwise, with the same requirements."""
+    assert register(net, net.work, "net", 2) == 2
+    return net
+
+
 @pytest.mark.parametrize("delay", [0.05, 0.3, 1.0, 2.5, 5.0])
-def test_kill_at_any_moment_of_a_rollout_heals(net, delay):
+def test_kill_at_any_moment_of_a_rollout_heals(two_versions, delay):
     """kill -9 while it verifies, starts, waits or switches: after the restart it ends as it was asked."""
+    net = two_versions
     target = 2 if deployment(net, "net")["serving"]["version"] == 1 else 1
     net.cli("promote", f"net@{target}", "--to", "production", "--no-wait")
     time.sleep(delay)
@@ -51,13 +60,20 @@ def test_kill_at_any_moment_of_a_rollout_heals(net, delay):
 
 def test_kill_during_a_build_heals(net, live):
     """A new lock: kill -9 while the environment image is being made; it serves in the end."""
-    register(net, live.work, "rebuilt", 8, requirements=["mlflow==3.17.2", "colorama==0.4.6"])
+    # No engine has the image of requirements that nobody wrote before.
+    unseen = f"colorama>=0.0.{random.randrange(10**9)}"
+    register(net, live.work, "rebuilt", 8, requirements=["mlflow==3.17.2", unseen])
     net.cli("promote", "rebuilt@1", "--to", "test", "--no-wait")
     until(lambda: deployment(net, "rebuilt", "test")["rollout"]["phase"] == "building", seconds=300, what="the build")
     time.sleep(3)
     net.kill()
     net.start()
     until(lambda: answer_of(net, "rebuilt", "test") == 8, seconds=600, what="serving after kill -9 in the build")
+    (container,) = containers(net, "rebuilt", "test")
+    image = docker("inspect", "--format", "{{.Image}}", container)
+    promote(net, "rebuilt@1", "archived")
+    until(lambda: not containers(net, "rebuilt", everything=True), what="the end of the archived version's container")
+    docker("rmi", "-f", image)
 
 
 def test_gateway_as_its_own_process(net, live):

@@ -47,8 +47,7 @@ fn config(settings: &Settings) -> Result<Config, Failure> {
 /// asked of the registry that is to be checked.
 fn trusted_keys(settings: &Settings) -> Result<Vec<String>, Failure> {
     if settings.args.trusted_keys.is_empty() {
-        let key = FileKey::load_or_generate(&settings.data_dir.join("keys/registry.pem"))
-            .map_err(Failure::failed)?;
+        let key = FileKey::load(&settings.data_dir.join("keys/registry.pem")).map_err(Failure::failed)?;
         return Ok(vec![key.public_key_pem().to_owned()]);
     }
     let keys = settings.args.trusted_keys.iter().map(|path| trust::read_keys(path));

@@ -55,11 +55,11 @@ pub(super) async fn drain(shared: &Shared, container: &Container, log: Option<&R
         return;
     };
     let wait = shared.config.deadlines.drain;
-    let left = shared.routing.drained(&target, wait).await;
+    let drained = shared.routing.drained(&target, wait).await;
     if let Some(log) = log {
-        log.event(&match left {
-            0 => format!("drained {}", container.name),
-            _ => format!("{left} requests to {} did not end within {} s", container.name, wait.as_secs()),
+        log.event(&match drained {
+            Ok(()) => format!("drained {}", container.name),
+            Err(doubt) => format!("stopping {} after {} s: {doubt}", container.name, wait.as_secs()),
         });
     }
 }

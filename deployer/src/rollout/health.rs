@@ -91,7 +91,7 @@ async fn ask(
             let body = &answer.body[..answer.body.len().min(BODY_BYTES)];
             probe.note(format!("{} {}", answer.status, String::from_utf8_lossy(body).trim()));
         }
-        Err(error) => probe.note(error),
+        Err(error) => probe.note(error.to_string()),
     }
     Ok(None)
 }
