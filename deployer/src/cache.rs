@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use std::{
     collections::BTreeSet,
     fs,
-    io::{self, Read as _},
+    io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -79,8 +79,10 @@ impl ModelCache {
         let root = root.canonicalize().map_err(|e| CacheError::io(root, e))?;
         for entry in fs::read_dir(&root).map_err(|e| CacheError::io(&root, e))? {
             let path = entry.map_err(|e| CacheError::io(&root, e))?.path();
-            if is_temporary(&path) {
+            if is_temporary(&path) && path.is_dir() {
                 remove(&path)?;
+            } else if is_temporary(&path) {
+                fs::remove_file(&path).map_err(|e| CacheError::io(&path, e))?;
             }
         }
         Ok(Self { root })
@@ -94,10 +96,49 @@ impl ModelCache {
         let (checked, files) = (folder.clone(), manifest.files().to_vec());
         let intact = blocking(move || verify(&checked, &files)).await?;
         if intact {
+            self.keep(manifest).await?;
             return Ok(CachedModel { folder, reused: true, verified_ms: started.elapsed().as_millis() });
         }
         self.fetch(manifest, source, &folder).await?;
+        self.keep(manifest).await?;
         Ok(CachedModel { folder, reused: false, verified_ms: 0 })
+    }
+
+    /// Whether the files of a manifest that was fetched before are still as signed; `false` for one
+    /// that was not. Asks nobody: the digest names the manifest that is kept beside the files.
+    pub async fn intact(&self, digest: Digest) -> Result<bool, CacheError> {
+        let (folder, kept) = (self.root.join(digest.hex()), self.kept(digest));
+        blocking(move || {
+            let bytes = match fs::read(&kept) {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+                Err(error) => return Err(CacheError::io(&kept, error)),
+            };
+            match Manifest::parse(&bytes) {
+                Ok(manifest) if manifest.digest() == digest => verify(&folder, manifest.files()),
+                _ => Ok(false),
+            }
+        })
+        .await
+    }
+
+    fn kept(&self, digest: Digest) -> PathBuf {
+        self.root.join(format!("{}.json", digest.hex()))
+    }
+
+    async fn keep(&self, manifest: &Manifest) -> Result<(), CacheError> {
+        let (path, root, bytes) = (self.kept(manifest.digest()), self.root.clone(), manifest.to_bytes());
+        blocking(move || {
+            if fs::read(&path).is_ok_and(|present| present == bytes) {
+                return Ok(());
+            }
+            let at = |e| CacheError::io(&path, e);
+            let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&root).map_err(at)?;
+            file.write_all(&bytes).and_then(|()| file.as_file().sync_all()).map_err(at)?;
+            file.persist(&path).map_err(|e| at(e.error))?;
+            sync(&root)
+        })
+        .await
     }
 
     async fn fetch(&self, manifest: &Manifest, source: &dyn Source, folder: &Path) -> Result<(), CacheError> {
@@ -328,7 +369,9 @@ mod tests {
         for damage in damages {
             make_writable(&cached).unwrap();
             let _ = set_mode(&cached.join("MLmodel"), 0o644);
+            assert!(cache.intact(manifest.digest()).await.unwrap());
             damage();
+            assert!(!cache.intact(manifest.digest()).await.unwrap());
             assert!(!cache.ensure(&manifest, &files).await.unwrap().reused);
             assert_eq!(fs::read(cached.join("MLmodel")).unwrap(), b"flavors");
             assert!(!cached.join("data/sitecustomize.py").exists());
@@ -344,6 +387,21 @@ mod tests {
         let error = cache.ensure(&manifest, &other).await.unwrap_err();
         assert!(matches!(error, CacheError::Mismatch { ref path, .. } if path == "MLmodel"));
         assert_eq!(fs::read_dir(folder.path().join("models")).unwrap().count(), 0);
+        assert!(!cache.intact(manifest.digest()).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_manifest_that_was_exchanged_vouches_for_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = ModelCache::open(folder.path()).unwrap();
+        let (files, other) = (Files::of(&[("MLmodel", b"flavors")]), Files::of(&[("MLmodel", b"evil")]));
+        let (digest, evil) = (files.manifest().digest(), other.manifest().digest());
+        cache.ensure(&files.manifest(), &files).await.unwrap();
+        cache.ensure(&other.manifest(), &other).await.unwrap();
+        remove(&folder.path().join(digest.hex())).unwrap();
+        fs::rename(folder.path().join(evil.hex()), folder.path().join(digest.hex())).unwrap();
+        fs::rename(cache.kept(evil), cache.kept(digest)).unwrap();
+        assert!(!cache.intact(digest).await.unwrap());
     }
 
     #[tokio::test]

@@ -12,6 +12,8 @@ pub const ENVIRONMENT: &str = "io.waybill.environment";
 pub const MODEL: &str = "io.waybill.model";
 pub const VERSION: &str = "io.waybill.version";
 pub const VERSION_UID: &str = "io.waybill.version-uid";
+/// Digest of the manifest whose files are mounted.
+pub const MANIFEST: &str = "io.waybill.manifest";
 pub const REVISION: &str = "io.waybill.revision";
 pub const SPEC_HASH: &str = "io.waybill.spec-hash";
 /// Name of the runtime.

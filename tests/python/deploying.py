@@ -65,7 +65,7 @@ def deployment(server, name, environment="production"):
     return server.api("GET", f"environments/{environment}/deployments/{name}").json()
 
 
-def until(condition, seconds=120, what="the condition"):
+def until(condition, seconds=120, what="the condition", pause=0.2):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
@@ -73,7 +73,7 @@ def until(condition, seconds=120, what="the condition"):
                 return value
         except (requests.RequestException, KeyError, AssertionError):
             pass
-        time.sleep(0.2)
+        time.sleep(pause)
     raise AssertionError(f"{what} did not come true within {seconds} s")
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 import requests
-from deploying import answer_of, containers, docker, promote, register, remove_containers
+from deploying import answer_of, containers, docker, promote, register, remove_containers, until
+from tampering import swap_content
 
 
 def test_requirements_that_do_not_resolve(net):
@@ -65,8 +66,42 @@ def test_damaged_content_is_not_deployed(net):
         content[10] ^= 1
         blob.chmod(0o644)
         blob.write_bytes(content)
-    promote(net, "rotten@1", "test", ok=False)
+    said = promote(net, "rotten@1", "test", ok=False)
+    assert "MODEL_CONTENT_MISMATCH" in said and "-4.py" in said, said
     assert not containers(net, "rotten", everything=True)
+
+
+def test_a_version_that_the_trusted_keys_did_not_sign(make_server, docker_engine, tmp_path):
+    """The registry's own key is not the one that this deployer was given."""
+    stranger = make_server(name="stranger").start()
+    (tmp_path / "stranger.pub").write_text(stranger.cli("keys", "export").stdout)
+    server = make_server("--trusted-key", tmp_path / "stranger.pub", name="strict", deployer=True).start()
+    push_plain(server, tmp_path, "unsigned")
+    said = promote(server, "unsigned@1", "test", ok=False)
+    assert "SIGNATURE_INVALID" in said and "trusted key" in said, said
+    assert not containers(server, "unsigned", everything=True)
+
+
+def test_a_row_pointed_at_another_signed_model(make_server, docker_engine, tmp_path):
+    """Both are signed by the right key; neither is what was asked for."""
+    server = make_server(deployer=True).start()
+    for name in ("good", "evil"):
+        push_plain(server, tmp_path, name)
+    server.stop()
+    swap_content(server.data_dir / "waybill.db")
+    server.start()
+    for name in ("good", "evil"):
+        said = promote(server, f"{name}@1", "test", ok=False)
+        assert "SIGNATURE_INVALID" in said and "registration" in said, said
+        assert not containers(server, name, everything=True)
+
+
+def push_plain(server, folder, name):
+    model = folder / name
+    model.mkdir()
+    (model / "MLmodel").write_text(f"flavors:\n  python_function:\n    loader_module: {name}\n")
+    (model / "requirements.txt").write_text("mlflow==3.17.2\n")
+    server.cli("push", model, name)
 
 
 def test_a_tampered_model_cache_is_not_mounted(net):
@@ -81,6 +116,18 @@ def test_a_tampered_model_cache_is_not_mounted(net):
         path.write_text(path.read_text().replace("[[self.answer]]", "[[666]]"))
     promote(net, f"cached@{version}", "staging")
     assert answer_of(net, "cached", "staging") == 6
+
+
+def test_a_tampered_model_cache_does_not_come_back_with_a_dead_container(net):
+    """What serves ends, its files were changed meanwhile: a new container with the signed files follows."""
+    (container,) = containers(net, "cached", "staging")
+    for path in (net.data_dir / "deployer/models").rglob("*.py"):
+        if "self.answer" in path.read_text():
+            path.chmod(0o644)
+            path.write_text(path.read_text().replace("[[self.answer]]", "[[666]]"))
+    docker("kill", container)
+    until(lambda: answer_of(net, "cached", "staging") == 6, what="the signed model after docker kill")
+    assert containers(net, "cached", "staging") != [container]
 
 
 def test_the_base_image_missing(docker_engine, make_server, live):

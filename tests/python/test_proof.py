@@ -3,12 +3,12 @@
 import json
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tampering import swap_content
 
 MODEL_SIGNING = str(Path(sys.executable).with_name("model_signing"))
 
@@ -222,18 +222,3 @@ def test_a_row_pointed_at_another_signed_model(make_server, tmp_path):
     for name in ("good", "evil"):
         result = server.cli("verify", f"{name}@1", check=False)
         assert result.returncode != 0, result.stdout
-
-
-def swap_content(database):
-    """Exchanges every column that differs between the two versions, except who they are."""
-    keep = {"name", "uid", "model_id", "version", "id", "rid", "vid", "mid", "model"}
-    with sqlite3.connect(database) as db:
-        db.row_factory = sqlite3.Row
-        db.execute("PRAGMA foreign_keys = OFF")
-        columns = [row["name"] for row in db.execute("PRAGMA table_info(model_versions)")]
-        one, two = db.execute("SELECT rowid AS place, * FROM model_versions ORDER BY rowid").fetchall()
-        swapped = [c for c in columns if c not in keep and one[c] != two[c] and "digest" in c or c == "oms_root"]
-        assert swapped, columns
-        for row, other in ((one, two), (two, one)):
-            for column in swapped:
-                db.execute(f"UPDATE model_versions SET {column} = ? WHERE rowid = ?", (other[column], row["place"]))

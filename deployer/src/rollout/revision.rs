@@ -83,6 +83,7 @@ pub fn container(
         (labels::VERSION, order.version.to_string()),
         (labels::VERSION_UID, order.version_uid.clone()),
         (labels::REVISION, revision.revision_id.clone()),
+        (labels::MANIFEST, revision.manifest_digest.to_string()),
         (labels::SPEC_HASH, revision.spec_hash.to_string()),
         (labels::RUNTIME, runtime.name.to_owned()),
         (labels::ROLLOUT, order.rollout_id.clone()),

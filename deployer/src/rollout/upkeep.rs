@@ -1,6 +1,6 @@
 //! Keeping alive what serves.
 
-use super::{LogTarget, RolloutError, RolloutLog, drain_and_remove, health, launch, reason};
+use super::{LogTarget, RolloutError, RolloutLog, drain, drain_and_remove, health, launch, reason};
 use crate::{
     engine::{Container, ContainerState},
     labels,
@@ -28,7 +28,8 @@ pub async fn adopt(
     Ok(())
 }
 
-/// Starts a container that has ended and routes to it once it answers.
+/// Starts a container that has ended and routes to it once it answers. One whose model files are
+/// not as signed any more is removed: the plan then makes it anew, with all checks.
 pub async fn restart(
     shared: &Shared,
     environment: &str,
@@ -48,6 +49,16 @@ pub async fn restart(
     );
     if let ContainerState::Exited(exit) = &container.state {
         log.event(&format!("container {} {exit}: starting it again", container.name));
+    }
+    let mounted = container.labels.get(labels::MANIFEST).and_then(|digest| digest.parse().ok());
+    let intact = match mounted {
+        Some(digest) => shared.cache.intact(digest).await?,
+        None => false,
+    };
+    if !intact {
+        log.event("its model files are not as they were signed: a new container takes its place");
+        log.finish().await;
+        return drain::remove_container(shared, container).await;
     }
     log.finish().await;
     shared.engine.start(&container.id).await?;
