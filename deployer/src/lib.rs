@@ -21,4 +21,4 @@ mod shared;
 
 pub use config::{Config, Deadlines, ImagesConfig};
 pub use deployer::{Deployer, StartError};
-pub use ports::PortRange;
+pub use ports::{InvalidPortRange, PortRange};

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    str::FromStr,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -9,11 +10,38 @@ use std::{
 /// How long a port that another program holds is left alone.
 const QUARANTINE: Duration = Duration::from_mins(10);
 
-/// Ports from `first` to `last`, both included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Ports from `first` to `last`, both included; as text `FIRST-LAST`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(try_from = "String")]
 pub struct PortRange {
     pub first: u16,
     pub last: u16,
+}
+
+/// The text is no range.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no range of ports; expected FIRST-LAST, e.g. 20000-20999, from 1024 to 65535")]
+pub struct InvalidPortRange(String);
+
+impl FromStr for PortRange {
+    type Err = InvalidPortRange;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parsed = text.split_once('-').and_then(|(first, last)| {
+            Some(Self { first: first.trim().parse().ok()?, last: last.trim().parse().ok()? })
+        });
+        parsed
+            .filter(|range| range.first >= 1024 && range.first <= range.last)
+            .ok_or_else(|| InvalidPortRange(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for PortRange {
+    type Error = InvalidPortRange;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
 }
 
 /// Every port of the range is in use or in quarantine.
@@ -91,6 +119,15 @@ impl PortPool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ranges() {
+        assert_eq!("20000-20999".parse(), Ok(PortRange { first: 20_000, last: 20_999 }));
+        assert_eq!("2000-2000".parse(), Ok(PortRange { first: 2000, last: 2000 }));
+        for wrong in ["", "2000", "80-90", "3000-2000", "2000-70000", "-2000", "a-b"] {
+            assert!(wrong.parse::<PortRange>().is_err(), "{wrong:?}");
+        }
+    }
 
     #[test]
     fn a_port_is_given_once_and_a_taken_one_rests() {

@@ -4,6 +4,7 @@ use super::logging::LogFormat;
 use clap::{ArgAction, ValueEnum, builder::BoolishValueParser};
 use serde::Deserialize;
 use std::{net::SocketAddr, path::PathBuf};
+use waybill_deployer::PortRange;
 
 /// Where the gateway runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -123,6 +124,16 @@ pub struct ServeArgs {
         help_heading = "Deployer"
     )]
     pub packages_before: Option<String>,
+    /// Reach containers by these ports of the loopback address instead of their bridge addresses: for
+    /// engines whose bridge is out of reach
+    #[arg(
+        long,
+        env = "WAYBILL_PUBLISH_PORTS",
+        value_name = "FIRST-LAST",
+        hide_env_values = true,
+        help_heading = "Deployer"
+    )]
+    pub publish_ports: Option<PortRange>,
     /// Memory of a serving container [default: 2048]
     #[arg(
         long,
@@ -203,6 +214,7 @@ impl ServeArgs {
             base_image: self.base_image.or(file.base_image),
             index_url: self.index_url.or(file.index_url),
             packages_before: self.packages_before.or(file.packages_before),
+            publish_ports: self.publish_ports.or(file.publish_ports),
             container_memory_mib: self.container_memory_mib.or(file.container_memory_mib),
             container_cpu_millis: self.container_cpu_millis.or(file.container_cpu_millis),
             gateway: self.gateway.or(file.gateway),

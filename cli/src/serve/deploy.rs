@@ -4,7 +4,10 @@ use super::{memory, settings::Settings};
 use crate::{failure::Failure, trust};
 use axum::Router;
 use waybill_deployer::{Config, Deployer};
-use waybill_proof::keys::{FileKey, Signer};
+use waybill_proof::{
+    documents::LockInputs,
+    keys::{FileKey, Signer},
+};
 
 /// Name under which history records what the deployer itself does.
 const USER: &str = "deployer";
@@ -32,7 +35,11 @@ fn config(settings: &Settings) -> Result<Config, Failure> {
     if let Some(tag) = &args.base_image {
         config.images.base.clone_from(tag);
     }
+    if let Some(url) = &args.index_url {
+        LockInputs::check_index_url(url).map_err(|error| Failure::Usage(format!("--index-url: {error}")))?;
+    }
     config.images.index_url.clone_from(&args.index_url);
+    config.publish_ports = args.publish_ports;
     config.images.cut_off.clone_from(&args.packages_before);
     if let Some(mib) = args.container_memory_mib {
         config.limits.memory_bytes = mib << 20;

@@ -69,28 +69,25 @@ impl LockInputs {
         Digest::of(&bytes)
     }
 
+    /// Whether `url` can name the package index of a lockfile: it is signed and published with it.
+    pub fn check_index_url(url: &str) -> Result<(), InvalidLockfile> {
+        let good = url.split_once("://").is_some_and(|(scheme, rest)| {
+            let authority = rest.split('/').next().unwrap_or_default();
+            matches!(scheme, "http" | "https") && !authority.is_empty() && !authority.contains('@')
+        });
+        // Passwords are not repeated.
+        let shown = super::redact::url_passwords(url);
+        check("index_url", &shown, good, "an http or https URL without user and password")
+    }
+
     fn validate(&self) -> Result<(), InvalidLockfile> {
-        let word =
-            |text: &str| !text.is_empty() && text.len() <= 500 && text.chars().all(|c| c.is_ascii_graphic());
-        let check = |field, value: &str, good: bool, expected| -> Result<(), InvalidLockfile> {
-            if good && word(value) {
-                return Ok(());
-            }
-            Err(InvalidLockfile::Input { field, value: value.chars().take(200).collect(), expected })
-        };
         let platform =
             self.platform.split_once('/').is_some_and(|(os, arch)| !os.is_empty() && !arch.is_empty());
         check("platform", &self.platform, platform, "a system and an architecture such as \"linux/amd64\"")?;
         let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
         let python = self.python_version.contains('.') && self.python_version.split('.').all(digits);
         check("python_version", &self.python_version, python, "a version such as \"3.11.2\"")?;
-        let index = self.index_url.split_once("://").is_some_and(|(scheme, rest)| {
-            let authority = rest.split('/').next().unwrap_or_default();
-            matches!(scheme, "http" | "https") && !authority.is_empty() && !authority.contains('@')
-        });
-        // Passwords are not repeated.
-        let shown = super::redact::url_passwords(&self.index_url);
-        check("index_url", &shown, index, "an http or https URL without user and password")?;
+        Self::check_index_url(&self.index_url)?;
         check("base", &self.base, true, "the id of an image")?;
         match &self.cutoff_date {
             Some(date) => {
@@ -101,6 +98,20 @@ impl LockInputs {
             None => Ok(()),
         }
     }
+}
+
+/// An input is printable text of a bounded size, and `good` by its own rule.
+fn check(
+    field: &'static str,
+    value: &str,
+    good: bool,
+    expected: &'static str,
+) -> Result<(), InvalidLockfile> {
+    let word = !value.is_empty() && value.len() <= 500 && value.chars().all(|c| c.is_ascii_graphic());
+    if good && word {
+        return Ok(());
+    }
+    Err(InvalidLockfile::Input { field, value: value.chars().take(200).collect(), expected })
 }
 
 impl Lockfile {
