@@ -1,11 +1,25 @@
 """From a registered version to a container that serves, on a real Docker Engine."""
 
 import json
+import socket
 import subprocess
 import time
 
-from deploying import Load, answer_of, ask, containers, deployment, docker, one_container, promote, register, until
+from deploying import (
+    Load,
+    answer_of,
+    ask,
+    containers,
+    deployment,
+    docker,
+    one_container,
+    promote,
+    register,
+    remove_containers,
+    until,
+)
 from server import BINARY, environment
+from stored import validate_referrers
 
 
 def test_first_promotion_resolves_builds_and_serves(net):
@@ -32,6 +46,50 @@ def test_the_lockfile_is_signed_and_attached(net):
     keys = {key["hint"]: key["role"] for key in net.api("GET", "keys").json()["keys"]}
     assert keys[signed[0]["signed_by"]] == "deployer"
     assert net.cli("verify", "net@1").returncode == 0
+    assert validate_referrers(net, uid) >= {"lockfile", "lockfile-signature"}
+
+
+def test_a_lockfile_that_came_with_the_version_is_taken(net, tmp_path):
+    """Nothing is resolved, nothing is signed by the deployer: the registration names the lockfile."""
+    uid = net.api("GET", "models/net/versions/1").json()["uid"]
+    referrers = net.api("GET", f"versions/{uid}/referrers").json()["referrers"]
+    (digest,) = [r["digest"] for r in referrers if r["artifact_type"].endswith(".lockfile.v1+json")]
+    (tmp_path / "lock.json").write_bytes(net.api("GET", f"blobs/{digest}").content)
+    net.cli("pull", "net@1", tmp_path / "model")
+    for proof in ("model.sig", "provenance.sigstore.json"):
+        (tmp_path / "model" / proof).unlink()
+    net.cli("push", tmp_path / "model", "locked", "--lockfile", tmp_path / "lock.json")
+    promote(net, "locked@1", "test")
+    assert answer_of(net, "locked", "test") == 1
+    log = [json.loads(line) for line in net.cli("logs", "locked", "--env", "test", "--json").stdout.splitlines()]
+    assert any("came with the version" in line["text"] for line in log), log
+    assert "resolve" not in {line["stream"] for line in log}
+    net.cli("verify", "locked@1")
+    promote(net, "locked@1", "archived")
+
+
+def test_published_ports(make_server, live):
+    """For engines whose bridge is out of reach; a port that another program holds is passed over."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        first = other.getsockname()[1]
+        flags = ("--publish-ports", f"{first}-{min(first + 20, 65535)}")
+        server = make_server(*flags, name="published", deployer=True).start()
+        try:
+            register(server, live.work, "published", 3)
+            promote(server, "published@1", "test")
+            assert answer_of(server, "published", "test") == 3
+            (container,) = containers(server, "published", "test")
+            (bound,) = json.loads(docker("inspect", container))[0]["NetworkSettings"]["Ports"].values()
+            assert {entry["HostIp"] for entry in bound} == {"127.0.0.1"}
+            assert first < int(bound[0]["HostPort"]) <= first + 20
+            server.kill()
+            server.start()
+            until(lambda: answer_of(server, "published", "test") == 3, what="adoption with its port")
+        finally:
+            server.stop()
+            remove_containers(server)
 
 
 def test_containers_are_hardened(net):

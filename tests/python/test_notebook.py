@@ -11,6 +11,7 @@ import numpy
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from stored import validate_referrers
 
 DEMO = Path(__file__).parents[2] / "scripts/demo.d"
 
@@ -74,6 +75,12 @@ def test_the_experiment_config_says_how_it_was_made(notebook):
         assert commit.stdout.strip() in text, "the git commit that MLflow's client saw"
 
 
+def test_stored_documents_are_as_their_schemas_say(notebook):
+    uid = notebook.api("GET", "models/iris/versions/1").json()["uid"]
+    kinds = validate_referrers(notebook, uid)
+    assert kinds >= {"requirements", "experiment-config", "registration-snapshot", "registration-statement"}
+
+
 def test_loading_by_number_alias_and_stage(notebook):
     mlflow.set_tracking_uri(notebook.url)
     for uri in ("models:/iris/1", "models:/iris@champion"):
@@ -126,6 +133,7 @@ def test_autolog_that_registers_before_it_ends(any_server):
     referrers = any_server.api("GET", f"versions/{version['uid']}/referrers").json()["referrers"]
     kinds = " ".join(referrer["artifact_type"] for referrer in referrers)
     assert "run-completed" in kinds or "run_completed" in kinds, kinds
+    assert "run-completed" in validate_referrers(any_server, version["uid"])
     verified = any_server.cli("verify", "tree@1")
     assert verified.returncode == 0
 

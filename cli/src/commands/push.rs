@@ -27,7 +27,8 @@ pub struct Args {
     /// How the model was made: JSON after schemas/experiment-config.json
     #[arg(long, value_name = "FILE")]
     experiment_config: Option<PathBuf>,
-    /// A lockfile with hashes that the deployer shall use as it is
+    /// A lockfile with hashes: Waybill's own (JSON) is installed as it is; one in pip's format takes the
+    /// place of the model's requirements, and the resolution may only choose among its hashes
     #[arg(long, value_name = "FILE")]
     lockfile: Option<PathBuf>,
 }
