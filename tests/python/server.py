@@ -62,6 +62,10 @@ class Server:
             *self.flags,
         ]
 
+    def storage_flags(self):
+        """Where everything is, for commands that read it without the server."""
+        return ["--data-dir", self.data_dir, *(flag for flag in self.flags if flag != "--no-deployer")]
+
     def spawn(self):
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, env=self.env)
