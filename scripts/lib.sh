@@ -133,6 +133,15 @@ need_cargo_deny() {
   rm -rf "$CACHE/cargo-deny-build"
 }
 
+# need_base_image  the base image of deployments, made by $WAYBILL_BIN once for the machine.
+need_base_image() {
+  local command=("$WAYBILL_BIN" images base)
+  # Behind a proxy with its own certificate authority, containers need its bundle to reach an index.
+  [ -z "${SSL_CERT_FILE:-}" ] || command+=(--ca-bundle "$SSL_CERT_FILE")
+  # Where no image registry is reachable the base is made by debootstrap, which needs root.
+  "${command[@]}" || as_root env PATH="$PATH" "${command[@]}"
+}
+
 # A TCP port that is free now, on loopback.
 free_port() {
   python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'

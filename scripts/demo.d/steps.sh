@@ -106,7 +106,7 @@ seconds_since() { awk -v ms="$(($(now_ms) - $1))" 'BEGIN { printf "%.1f s", ms /
 reused_everything() {
   waybill logs iris --env "$1" --json >"$WORK/logs"
   if grep -E '"stream": ?"(resolve|build)"' "$WORK/logs"; then fail "$1 resolved or built again"; fi
-  note "✓ $1 reused the lockfile and the image of staging: no resolution, no build"
+  note "✓ $1 found lockfile and image ready: no resolution, no build"
 }
 
 # Our containers that serve iris in an environment.
@@ -131,6 +131,7 @@ step_5() {
   run python "$ROOT/scripts/demo.d/notebook.py" 0.1 "$WORK/v2"
   run python "$ROOT/scripts/demo.d/transition.py" iris 2 Staging
   wait_for 120 serves staging 2 || fail "staging does not serve version 2"
+  reused_everything staging
   same_prediction "$GATEWAY/staging/iris/invocations" "$WORK/v2"
   load_start v1 v2
   started=$(now_ms)
