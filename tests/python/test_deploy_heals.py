@@ -43,16 +43,39 @@ def two_versions(net):
     return net
 
 
+def change(net):
+    """Asks for the version that does not serve."""
+    target = 2 if deployment(net, "net")["serving"]["version"] == 1 else 1
+    net.cli("promote", f"net@{target}", "--to", "production", "--no-wait")
+    return target
+
+
 @pytest.mark.parametrize("delay", [0.05, 0.3, 1.0, 2.5, 5.0])
 def test_kill_at_any_moment_of_a_rollout_heals(two_versions, delay):
     """kill -9 while it verifies, starts, waits or switches: after the restart it ends as it was asked."""
-    net = two_versions
-    target = 2 if deployment(net, "net")["serving"]["version"] == 1 else 1
-    net.cli("promote", f"net@{target}", "--to", "production", "--no-wait")
+    target = change(two_versions)
     time.sleep(delay)
+    assert_heals(two_versions, target)
+
+
+@pytest.mark.parametrize("phase", ["switching", "draining"])
+def test_kill_during_the_switch_heals(two_versions, phase):
+    """A request that is under way for seconds keeps the old container draining; the switch itself is short."""
+    net = two_versions
+    for _ in range(20):
+        target = change(net)
+        seen = until(lambda: (p := deployment(net, "net")["rollout"]["phase"]) in (phase, "succeeded") and p, pause=0)
+        if seen == phase:
+            break
+    else:
+        raise AssertionError(f"no rollout was seen {phase}")
+    assert_heals(net, target)
+
+
+def assert_heals(net, target):
     net.kill()
     net.start()
-    until(lambda: answer_of(net, "net") == target, what=f"version {target} after kill -9 at {delay} s")
+    until(lambda: answer_of(net, "net") == target, what=f"version {target} after kill -9")
     until(lambda: one_container(net, "net"), what="the orphans' end")
     state = until(lambda: (d := deployment(net, "net")) and d["serving"]["version"] == target and d, what="the record")
     assert state["generation"] == state["observed_generation"]
