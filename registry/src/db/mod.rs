@@ -96,6 +96,21 @@ impl Db {
         })
     }
 
+    /// A [`Self::snapshot`] for searches: explicit joins run in the order in which they are written, on
+    /// both engines. PostgreSQL otherwise takes tables that grew since its last statistics for empty,
+    /// and a join in the wrong order for free.
+    pub async fn search_snapshot(&self) -> Result<Conn, DbError> {
+        Ok(match &self.pools {
+            Pools::Sqlite { .. } => self.snapshot().await?,
+            Pools::Postgres(pool) => Conn::postgres_transaction(
+                pool.begin_with(
+                    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL join_collapse_limit = 1",
+                )
+                .await?,
+            ),
+        })
+    }
+
     /// A transaction that writes for longer than a change may, while nobody else does: a restore.
     async fn begin_exclusive(&self) -> Result<Conn, DbError> {
         Ok(match &self.pools {

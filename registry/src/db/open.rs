@@ -104,7 +104,10 @@ async fn open_sqlite(url: &str, create: bool) -> Result<Db, OpenError> {
 async fn open_postgres(url: &str) -> Result<Db, OpenError> {
     let options = PgConnectOptions::from_str(url)
         .map_err(|e| OpenError::Url { url: redact(url), detail: e.to_string() })?
-        .application_name("waybill");
+        .application_name("waybill")
+        // Our statements run for milliseconds; compiling one whose cost the planner overrates, as it
+        // does for tables without statistics yet, takes longer than running it.
+        .options([("jit", "off")]);
     let pool = PgPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)
         .test_before_acquire(false)

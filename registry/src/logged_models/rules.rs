@@ -121,7 +121,7 @@ pub async fn search(
     position: Option<&Position>,
     limit: usize,
 ) -> Result<Page<LoggedModel>, LoggedModelsError> {
-    let mut conn = app.db.snapshot().await?;
+    let mut conn = app.db.search_snapshot().await?;
     Ok(store::search(&mut conn, query, position, limit).await?)
 }
 

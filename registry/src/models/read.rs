@@ -180,7 +180,7 @@ pub async fn search_versions(
     limit: usize,
 ) -> Result<Page<VersionDetails>, ModelsError> {
     let prompts = take_prompts(&mut query);
-    let mut conn = app.db.snapshot().await?;
+    let mut conn = app.db.search_snapshot().await?;
     let page = store::search::versions(&mut conn, &query, prompts, position, limit).await?;
     Ok(Page { rows: with_tags(&mut conn, page.rows).await?, next: page.next })
 }

@@ -79,7 +79,7 @@ pub async fn search(
     position: Option<&Position>,
     limit: usize,
 ) -> Result<Page<Experiment>, RunsError> {
-    let mut conn = app.db.snapshot().await?;
+    let mut conn = app.db.search_snapshot().await?;
     Ok(store::search_experiments(&mut conn, query, view, position, limit).await?)
 }
 

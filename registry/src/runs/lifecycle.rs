@@ -102,7 +102,7 @@ pub async fn search(
     position: Option<&Position>,
     limit: usize,
 ) -> Result<Page<RunDetails>, RunsError> {
-    let mut conn = app.db.snapshot().await?;
+    let mut conn = app.db.search_snapshot().await?;
     Ok(store::search(&mut conn, query, view, position, limit).await?)
 }
 
