@@ -110,6 +110,9 @@ pub async fn observe(State(metrics): State<Metrics>, request: Request, next: Nex
         let duration_ms = elapsed.as_secs_f64() * 1e3;
         if status.is_server_error() {
             tracing::warn!(method, path, status = status.as_u16(), duration_ms, "answered");
+        } else if status.is_client_error() {
+            // Refusals carry their request id to the caller, who may ask about it.
+            tracing::info!(method, path, status = status.as_u16(), duration_ms, "refused");
         } else {
             tracing::debug!(method, path, status = status.as_u16(), duration_ms, "answered");
         }
