@@ -2,9 +2,8 @@
 
 use crate::failure::Failure;
 use std::{
-    fs::{File, OpenOptions},
-    io::{BufReader, BufWriter, Write},
-    os::unix::fs::OpenOptionsExt,
+    fs::File,
+    io::{BufReader, BufWriter},
     path::{Path, PathBuf},
 };
 use tempfile::TempDir;
@@ -30,19 +29,17 @@ pub fn staging_beside(archive: &Path) -> Result<TempDir, Failure> {
 pub async fn pack(folder: TempDir, archive: PathBuf) -> Result<(), Failure> {
     let work = move || {
         let fail = |error: std::io::Error| Failure::file("write", &archive, &error);
-        let file =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&archive).map_err(fail)?;
+        // Half an archive must not look like one, not even after a crash: it gets its name when whole.
+        let parent = archive.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let file = tempfile::Builder::new().prefix(".waybill-backup-").tempfile_in(parent).map_err(fail)?;
         let mut tar = tar::Builder::new(BufWriter::with_capacity(1 << 20, file));
-        let written = tar.append_dir_all("", folder.path()).and_then(|()| {
-            let mut file = tar.into_inner()?;
-            file.flush()?;
-            file.get_ref().sync_all()
-        });
-        written.map_err(|error| {
-            // Half an archive must not look like one.
-            let _ = std::fs::remove_file(&archive);
-            fail(error)
-        })
+        let whole = tar
+            .append_dir_all("", folder.path())
+            .and_then(|()| tar.into_inner()?.into_inner().map_err(Into::into));
+        let file = whole.map_err(fail)?;
+        file.as_file().sync_all().map_err(fail)?;
+        file.persist_noclobber(&archive).map_err(|error| fail(error.error))?;
+        File::open(parent).and_then(|folder| folder.sync_all()).map_err(fail)
     };
     tokio::task::spawn_blocking(work).await.map_err(Failure::failed)?
 }

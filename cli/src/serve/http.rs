@@ -16,10 +16,15 @@ use tokio::{
     sync::Semaphore,
 };
 use tokio_util::sync::CancellationToken;
+use tower_http::timeout::RequestBodyTimeoutLayer;
+use waybill_deployer::gateway::ClientStream;
 
 /// Time for a request's head, and for an idle client to send its next one. MLflow's own server
 /// closes after 5 s; longer spares clients their reconnects.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
+/// A request's body, or the reader of an answer, may pause this long: then the connection, and the disk
+/// space that an upload reserved, go back.
+const SILENCE_TIMEOUT: Duration = Duration::from_mins(2);
 /// Further connections wait in the listener's backlog. Below the usual limit of 1,024 open files.
 const MAX_CONNECTIONS: usize = 800;
 /// After an accept that failed, e.g. for lack of file descriptors.
@@ -27,7 +32,19 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `ending`, then lets running requests end, for at most `drain`.
 pub async fn serve(listener: TcpListener, router: Router, ending: CancellationToken, drain: Duration) {
-    let router = router.layer(map_response_with_state(ending.clone(), end_streams));
+    serve_patiently(listener, router, ending, drain, SILENCE_TIMEOUT).await;
+}
+
+async fn serve_patiently(
+    listener: TcpListener,
+    router: Router,
+    ending: CancellationToken,
+    drain: Duration,
+    silence: Duration,
+) {
+    let router = router
+        .layer(map_response_with_state(ending.clone(), end_streams))
+        .layer(RequestBodyTimeoutLayer::new(silence));
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
     let graceful = GracefulShutdown::new();
@@ -45,6 +62,7 @@ pub async fn serve(listener: TcpListener, router: Router, ending: CancellationTo
                 continue;
             }
         };
+        let stream = ClientStream::new(stream, silence);
         let service = TowerToHyperService::new(router.clone());
         let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
@@ -122,6 +140,35 @@ mod tests {
         client.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("done"), "{answer}");
         server.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_body_that_stops_coming_and_a_reader_that_stops_reading_are_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (seen, mut outcomes) = tokio::sync::mpsc::unbounded_channel();
+        let upload = move |body: Body| async move {
+            seen.send(axum::body::to_bytes(body, 1 << 20).await.is_ok()).unwrap();
+        };
+        let (held, dropped) = oneshot::channel::<()>();
+        let held = Arc::new(std::sync::Mutex::new(Some(held)));
+        let endless = move || async move {
+            let held = held.lock().unwrap().take();
+            Body::from_stream(futures::stream::repeat_with(move || {
+                let _until_the_end = &held;
+                Ok::<_, std::io::Error>(vec![0_u8; 1 << 16])
+            }))
+        };
+        let router = Router::new().route("/up", axum::routing::put(upload)).route("/down", get(endless));
+        let silence = Duration::from_millis(200);
+        let drain = Duration::from_secs(1);
+        tokio::spawn(serve_patiently(listener, router, CancellationToken::new(), drain, silence));
+        let mut writer = TcpStream::connect(address).await.unwrap();
+        writer.write_all(b"PUT /up HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf").await.unwrap();
+        let mut reader = TcpStream::connect(address).await.unwrap();
+        reader.write_all(b"GET /down HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        assert_eq!(outcomes.recv().await, Some(false), "the body ended with an error");
+        assert!(dropped.await.is_err(), "the answer's body was dropped");
     }
 
     #[tokio::test]

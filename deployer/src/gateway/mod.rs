@@ -32,6 +32,7 @@ mod watch;
 
 pub use config::{GatewayConfig, StartError};
 pub use routes::{Backend, BackendStatus, GatewayStatus, Route, RouteFileError, RouteTable};
+pub use stream::ClientStream;
 
 use access::AllowedHosts;
 use proxy::{Limits, Proxy};

@@ -12,13 +12,14 @@ use tokio::net::TcpStream;
 
 /// A client's connection, given up when the client takes no byte for too long: a reader that stands
 /// still would hold a container's place for ever.
-pub(super) struct ClientStream {
+pub struct ClientStream {
     stream: TcpStream,
     stalled: Silence,
 }
 
 impl ClientStream {
-    pub(super) fn new(stream: TcpStream, write_timeout: Duration) -> Self {
+    /// Writing fails with `TimedOut` once the peer has taken nothing for `write_timeout`.
+    pub fn new(stream: TcpStream, write_timeout: Duration) -> Self {
         Self { stream, stalled: Silence::new(write_timeout) }
     }
 
