@@ -77,7 +77,7 @@ pub async fn pull_version(
         client: client.clone(),
         uid: version.uid.clone(),
         dir: dir.to_owned(),
-        parts: dir.join(PARTS_DIR),
+        parts: dir.join(parts_name(&manifest)),
         progress,
     };
     let lacking = pull.prepare(&manifest).await?;
@@ -99,6 +99,13 @@ pub async fn pull_version(
         signature,
         provenance,
     })
+}
+
+/// The folder for unfinished files, under a name that no file of the model has.
+fn parts_name(manifest: &Manifest) -> String {
+    let taken = |name: &str| manifest.files().iter().any(|file| file.path.split('/').next() == Some(name));
+    let names = std::iter::once(PARTS_DIR.to_owned()).chain((2..).map(|n| format!("{PARTS_DIR}-{n}")));
+    names.into_iter().find(|name| !taken(name)).unwrap_or_else(|| PARTS_DIR.to_owned())
 }
 
 fn frozen(version: &ModelVersion) -> Result<&FrozenContent, PullError> {
@@ -254,5 +261,21 @@ impl Pull {
         tokio::fs::write(&part, &bytes).await.map_err(FilesError::io("write", &part))?;
         self.settle(&part, name).await?;
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unfinished_files_never_lie_among_the_models_own() {
+        let named = |paths: &[&str]| {
+            let file =
+                |path: &&str| ModelFile { path: (*path).to_owned(), digest: Digest::of(b""), size_bytes: 0 };
+            parts_name(&Manifest::build(paths.iter().map(file).collect()).unwrap())
+        };
+        assert_eq!(named(&["MLmodel", "deep/.waybill-pull"]), ".waybill-pull");
+        assert_eq!(named(&[".waybill-pull/x", ".waybill-pull-2"]), ".waybill-pull-3");
     }
 }
