@@ -12,7 +12,7 @@ mod tests;
 pub use state::{Action, Observed, ObservedContainer, RouteState, State, Target, Upkeep};
 
 use std::collections::BTreeSet;
-use waybill_client::api::{Deployment, DesiredState, Rollout, RolloutPhase, ServingRevision};
+use waybill_client::api::{Deployment, DesiredState, Rollout, RolloutPhase};
 
 /// The actions that bring one environment nearer to what is desired. Asking again after they ran
 /// gives the next ones, and none when there is nothing left to do.
@@ -38,6 +38,20 @@ pub fn pending(deployment: &Deployment) -> Option<&Rollout> {
         .rollout
         .as_ref()
         .filter(|rollout| rollout.rollout_id == *wanted && !rollout.phase.is_terminal())
+}
+
+/// What answers while no rollout has changed it.
+struct Serves<'a> {
+    /// None where it is not known: no container tells.
+    revision_id: Option<&'a str>,
+    version: i64,
+    version_uid: &'a str,
+}
+
+impl Serves<'_> {
+    fn is(&self, revision_id: &str) -> bool {
+        self.revision_id == Some(revision_id)
+    }
 }
 
 struct Model<'a> {
@@ -85,27 +99,41 @@ impl<'a> Model<'a> {
         self.observed.not_before_ms.get(what).is_none_or(|at| *at <= self.observed.now_ms)
     }
 
-    fn keep(&self, actions: &mut Vec<Action>) {
-        let pending = pending(self.deployment);
-        match (self.rolling(), pending) {
-            (Some(running), Some(wanted)) if *running == wanted.rollout_id => {}
-            // It has reported its end and puts its things away.
-            (Some(running), _) if self.has_ended(running) => {}
-            (Some(_), _) => actions.push(Action::Abort { model: self.name().to_owned() }),
-            (None, Some(wanted)) if self.may_try(&wanted.rollout_id) => actions.push(Action::RunRollout {
-                model: self.name().to_owned(),
-                rollout_id: wanted.rollout_id.clone(),
-                version: wanted.version,
-                version_uid: wanted.version_uid.clone(),
-                generation: wanted.generation,
-                serving_revision: self.deployment.serving.as_ref().map(|s| s.revision_id.clone()),
-            }),
-            (None, _) => {}
+    /// What the registry says serves. Where its record has a gap after a rollout that succeeded,
+    /// what that rollout brought up: to stay down or to remove it would make the gap real.
+    fn serves(&self) -> Option<Serves<'a>> {
+        if let Some(serving) = &self.deployment.serving {
+            return Some(Serves {
+                revision_id: Some(&serving.revision_id),
+                version: serving.version,
+                version_uid: &serving.version_uid,
+            });
         }
+        let wanted = &self.deployment.desired.as_ref()?.rollout_id;
+        let rollout = self.deployment.rollout.as_ref().filter(|rollout| {
+            rollout.rollout_id == *wanted && matches!(rollout.phase, RolloutPhase::Succeeded)
+        })?;
+        let made = self.containers().filter(|c| c.rollout_id == rollout.rollout_id).last();
+        let found =
+            made.or_else(|| self.containers().filter(|c| c.version_uid == rollout.version_uid).last());
+        Some(Serves {
+            revision_id: found.map(|c| c.revision_id.as_str()),
+            version: rollout.version,
+            version_uid: &rollout.version_uid,
+        })
+    }
+
+    fn keep(&self, actions: &mut Vec<Action>) {
+        // It ends what was desired before: whatever started now it would take away as well.
+        if matches!(self.upkeep(), Some(Upkeep::Stopping)) {
+            return;
+        }
+        let pending = pending(self.deployment);
+        self.roll(pending, actions);
         let busy = self.rolling().is_some() || pending.is_some();
         if self.upkeep().is_none() {
-            match &self.deployment.serving {
-                Some(serving) => self.keep_serving(serving, busy, actions),
+            match self.serves() {
+                Some(serving) => self.keep_serving(&serving, busy, actions),
                 // Callers learn "not ready" instead of "no such model".
                 None if !busy || self.route().is_none() => self.hold(actions),
                 None => {}
@@ -116,9 +144,37 @@ impl<'a> Model<'a> {
         }
     }
 
-    fn keep_serving(&self, serving: &ServingRevision, busy: bool, actions: &mut Vec<Action>) {
-        let of_revision = || self.containers().filter(|c| c.revision_id == serving.revision_id);
-        let routed_elsewhere = self.target().is_some_and(|target| target.revision_id != serving.revision_id);
+    fn roll(&self, pending: Option<&Rollout>, actions: &mut Vec<Action>) {
+        match (self.rolling(), pending) {
+            (Some(running), Some(wanted)) if *running == wanted.rollout_id => {}
+            // It has reported its end and puts its things away.
+            (Some(running), _) if self.has_ended(running) => {}
+            (Some(_), _) => actions.push(Action::Abort { model: self.name().to_owned() }),
+            // Both would put the route on a container of their own.
+            (None, Some(_)) if self.is_restoring() => self.end_restore(actions),
+            (None, Some(wanted)) if self.may_try(&wanted.rollout_id) => actions.push(Action::RunRollout {
+                model: self.name().to_owned(),
+                rollout_id: wanted.rollout_id.clone(),
+                version: wanted.version,
+                version_uid: wanted.version_uid.clone(),
+                generation: wanted.generation,
+                serving_revision: self.deployment.serving.as_ref().map(|s| s.revision_id.clone()),
+            }),
+            (None, _) => {}
+        }
+    }
+
+    fn is_restoring(&self) -> bool {
+        matches!(self.upkeep(), Some(Upkeep::Restoring))
+    }
+
+    fn end_restore(&self, actions: &mut Vec<Action>) {
+        actions.push(Action::EndRestore { model: self.name().to_owned() });
+    }
+
+    fn keep_serving(&self, serving: &Serves<'_>, busy: bool, actions: &mut Vec<Action>) {
+        let of_revision = || self.containers().filter(|c| serving.is(&c.revision_id));
+        let routed_elsewhere = self.target().is_some_and(|target| !serving.is(&target.revision_id));
         if busy && routed_elsewhere {
             // A rollout has switched and has not ended: the route is its business.
             return;
@@ -142,23 +198,23 @@ impl<'a> Model<'a> {
             actions.push(Action::Restore {
                 model: self.name().to_owned(),
                 version: serving.version,
-                version_uid: serving.version_uid.clone(),
+                version_uid: serving.version_uid.to_owned(),
                 rollout_id: self
                     .deployment
                     .rollout
                     .as_ref()
                     .map_or_else(String::new, |r| r.rollout_id.clone()),
-                revision_id: serving.revision_id.clone(),
+                revision_id: serving.revision_id.map(str::to_owned),
                 generation: self.deployment.generation,
             });
         }
     }
 
     /// The running container of the serving revision; of several, the one that has the route.
-    fn serving_container(&self, serving: &ServingRevision) -> Option<&'a ObservedContainer> {
+    fn serving_container(&self, serving: &Serves<'_>) -> Option<&'a ObservedContainer> {
         let running = || {
             self.containers()
-                .filter(|c| c.revision_id == serving.revision_id && matches!(c.state, State::Running { .. }))
+                .filter(|c| serving.is(&c.revision_id) && matches!(c.state, State::Running { .. }))
         };
         running().find(|c| self.target().is_some_and(|t| c.answers_at(t))).or_else(|| running().last())
     }
@@ -171,12 +227,12 @@ impl<'a> Model<'a> {
     }
 
     fn remove_left_over(&self, actions: &mut Vec<Action>) {
-        let serving = self.deployment.serving.as_ref();
-        let keep = serving.and_then(|s| self.serving_container(s));
+        let serving = self.serves();
+        let keep = serving.as_ref().and_then(|s| self.serving_container(s));
         let restarts = keep.is_none();
         for container in self.containers() {
             let is_kept = keep.is_some_and(|kept| kept.name == container.name);
-            let may_restart = restarts && serving.is_some_and(|s| s.revision_id == container.revision_id);
+            let may_restart = restarts && serving.as_ref().is_some_and(|s| s.is(&container.revision_id));
             let routed = self.target().is_some_and(|t| container.answers_at(t));
             let needed = is_kept || may_restart || (routed && serving.is_some());
             if !needed {
@@ -190,6 +246,9 @@ impl<'a> Model<'a> {
         if self.rolling().is_some() {
             actions.push(Action::Abort { model: self.name().to_owned() });
             return;
+        }
+        if self.is_restoring() {
+            return self.end_restore(actions);
         }
         let anything =
             self.containers().next().is_some() || self.route().is_some() || self.deployment.serving.is_some();

@@ -23,6 +23,9 @@ pub struct ObservedContainer {
     pub name: String,
     pub model: String,
     pub revision_id: String,
+    pub version_uid: String,
+    /// The rollout that made it; one that found it running has not relabelled it.
+    pub rollout_id: String,
     pub state: State,
 }
 
@@ -77,6 +80,8 @@ pub enum Action {
     },
     /// Stop carrying out the model's rollout: it is not wanted any more.
     Abort { model: String },
+    /// Stop making the serving revision's container again: something newer waits for the slot.
+    EndRestore { model: String },
     /// Check that the container answers and route to it.
     Adopt { model: String, container: String },
     /// Start a container that has ended, check that it answers and route to it.
@@ -88,7 +93,8 @@ pub enum Action {
         version_uid: String,
         /// Of the newest rollout: whose log it writes.
         rollout_id: String,
-        revision_id: String,
+        /// None where the registry's record has a gap: then it is whatever the version makes now.
+        revision_id: Option<String>,
         generation: i64,
     },
     /// Answer 503 until something runs.

@@ -7,7 +7,6 @@ use crate::{
     rollout::{self, Kind, Order, RolloutError, upkeep},
     shared::Shared,
 };
-use tokio_util::sync::CancellationToken;
 
 pub(super) fn act(reconciler: &Reconciler, containers: &[Container], action: Action) {
     let environment = reconciler.environment.as_str();
@@ -17,12 +16,13 @@ pub(super) fn act(reconciler: &Reconciler, containers: &[Container], action: Act
     match action {
         Action::RunRollout { .. } | Action::Restore { .. } => run(reconciler, action),
         Action::Abort { model } => jobs.abort(&model),
+        Action::EndRestore { model } => jobs.end_upkeep(&model),
         Action::Adopt { model, container } => {
             let Some(container) = find(&container) else {
                 return;
             };
             let name = model.clone();
-            jobs.keep_up(&model, Upkeep::Adopting, false, |shared, environment| async move {
+            jobs.keep_up(&model, Upkeep::Adopting, false, |shared, environment, _| async move {
                 upkeep::adopt(&shared, &environment, &name, &container).await
             });
         }
@@ -31,13 +31,13 @@ pub(super) fn act(reconciler: &Reconciler, containers: &[Container], action: Act
                 return;
             };
             let (name, fence) = (model.clone(), reconciler.fence.clone());
-            jobs.keep_up(&model, Upkeep::Restarting, true, |shared, environment| async move {
+            jobs.keep_up(&model, Upkeep::Restarting, true, |shared, environment, _| async move {
                 upkeep::restart(&shared, &environment, &name, &container, &fence).await
             });
         }
         Action::Stop { model, generation, was_serving } => {
             let (name, fence) = (model.clone(), reconciler.fence.clone());
-            jobs.keep_up(&model, Upkeep::Stopping, false, |shared, environment| async move {
+            jobs.keep_up(&model, Upkeep::Stopping, false, |shared, environment, _| async move {
                 upkeep::stop(&shared, &environment, &name, generation, was_serving, &fence).await
             });
         }
@@ -87,13 +87,13 @@ fn run(reconciler: &Reconciler, action: Action) {
                 version_uid,
                 generation,
                 rollout_id,
-                serving_revision: Some(revision_id),
+                serving_revision: revision_id,
                 kind: Kind::Restore,
             };
             let fence = reconciler.fence.clone();
             let jobs = &reconciler.jobs;
-            jobs.keep_up(&name, Upkeep::Restoring, true, |shared, _| async move {
-                rollout::run(&shared, &order, &fence, &CancellationToken::new()).await
+            jobs.keep_up(&name, Upkeep::Restoring, true, |shared, _, cancel| async move {
+                rollout::run(&shared, &order, &fence, &cancel).await
             });
         }
         _ => {}

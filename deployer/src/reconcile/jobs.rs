@@ -31,7 +31,7 @@ pub struct Jobs {
 #[derive(Default)]
 struct State {
     rollouts: HashMap<String, RolloutJob>,
-    upkeep: HashMap<String, (Upkeep, JoinHandle<()>)>,
+    upkeep: HashMap<String, UpkeepJob>,
     /// By container.
     removals: HashMap<String, JoinHandle<()>>,
     back_off: HashMap<String, BackOff>,
@@ -39,6 +39,12 @@ struct State {
 
 struct RolloutJob {
     rollout_id: String,
+    cancel: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+struct UpkeepJob {
+    kind: Upkeep,
     cancel: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -59,12 +65,12 @@ impl Jobs {
     pub fn under_way(&self) -> (BTreeMap<String, String>, BTreeMap<String, Upkeep>) {
         let mut state = self.state();
         state.rollouts.retain(|_, job| !job.task.is_finished());
-        state.upkeep.retain(|_, (_, task)| !task.is_finished());
+        state.upkeep.retain(|_, job| !job.task.is_finished());
         let rollouts = state.rollouts.iter();
         let upkeep = state.upkeep.iter();
         (
             rollouts.map(|(m, job)| (m.clone(), job.rollout_id.clone())).collect(),
-            upkeep.map(|(m, (kind, _))| (m.clone(), *kind)).collect(),
+            upkeep.map(|(m, job)| (m.clone(), job.kind)).collect(),
         )
     }
 
@@ -120,19 +126,22 @@ impl Jobs {
         model: &str,
         kind: Upkeep,
         counts: bool,
-        work: impl FnOnce(Arc<Shared>, String) -> F,
+        work: impl FnOnce(Arc<Shared>, String, CancellationToken) -> F,
     ) where
         F: Future<Output = Result<(), RolloutError>> + Send + 'static,
     {
         let (shared, wake, state) = self.handles();
+        let cancel = CancellationToken::new();
         if counts {
             self.state().wait_for(model);
         }
-        let work = tokio::spawn(work(shared, self.environment.clone()));
+        let work = tokio::spawn(work(shared, self.environment.clone(), cancel.clone()));
+        let token = cancel.clone();
         let name = model.to_owned();
         let task = tokio::spawn(async move {
             match work.await {
                 Ok(Ok(())) => {}
+                Ok(Err(RolloutError::Aborted)) if token.is_cancelled() => {}
                 Ok(Err(error)) => {
                     tracing::warn!(%error, model = name, ?kind, "upkeep failed");
                     if !counts {
@@ -143,7 +152,7 @@ impl Jobs {
             }
             wake.notify_one();
         });
-        self.state().upkeep.insert(model.to_owned(), (kind, task));
+        self.state().upkeep.insert(model.to_owned(), UpkeepJob { kind, cancel, task });
     }
 
     /// Removes a container, unless that is under way.
@@ -174,10 +183,16 @@ impl Jobs {
         }
     }
 
-    pub fn abort_all(&self) {
-        for job in self.state().rollouts.values() {
+    pub fn end_upkeep(&self, model: &str) {
+        if let Some(job) = self.state().upkeep.get(model) {
             job.cancel.cancel();
         }
+    }
+
+    pub fn abort_all(&self) {
+        let state = self.state();
+        state.rollouts.values().for_each(|job| job.cancel.cancel());
+        state.upkeep.values().for_each(|job| job.cancel.cancel());
     }
 
     /// Aborts everything and waits for it. Containers that serve go on.
@@ -187,8 +202,8 @@ impl Jobs {
             let mut state = self.state();
             (std::mem::take(&mut state.rollouts), std::mem::take(&mut state.upkeep))
         };
-        for (_, task) in upkeep.into_values() {
-            task.abort();
+        for job in upkeep.into_values() {
+            job.task.abort();
         }
         for job in rollouts.into_values() {
             let _ = job.task.await;

@@ -49,6 +49,8 @@ fn observed(container: &Container) -> Option<ObservedContainer> {
         name: container.name.clone(),
         model: label(labels::MODEL)?,
         revision_id: label(labels::REVISION)?,
+        version_uid: label(labels::VERSION_UID).unwrap_or_default(),
+        rollout_id: label(labels::ROLLOUT).unwrap_or_default(),
         state,
     })
 }

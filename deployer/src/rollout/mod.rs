@@ -110,23 +110,25 @@ struct Ready {
 
 impl Rollout<'_> {
     async fn carry_out(&self, cancel: &CancellationToken) -> Result<(), RolloutError> {
+        let seen = self.shared.routing.target(&self.order.environment, &self.order.model);
         let brought_up = tokio::select! {
             biased;
             () = cancel.cancelled() => Err(RolloutError::Aborted),
             result = self.bring_up() => result,
         };
         let switched = match brought_up {
-            Ok(ready) => self.switch(ready).await,
+            Ok(ready) => self.switch(ready, seen.as_ref()).await,
             Err(error) => Err(error),
         };
-        let ready = match switched {
-            Ok(ready) => ready,
+        match switched {
+            // Nothing new serves: what is left over is the plan's to remove.
+            Ok(_) if self.order.kind == Kind::Restore => Ok(()),
+            Ok(ready) => self.finish(ready, cancel).await,
             Err(error) => {
                 self.clean_up().await;
-                return Err(error);
+                Err(error)
             }
-        };
-        self.finish(ready, cancel).await
+        }
     }
 
     async fn bring_up(&self) -> Result<Ready, RolloutError> {
@@ -168,20 +170,46 @@ impl Rollout<'_> {
     }
 
     /// Puts the route on the new container; back on the old one when the gateway does not follow.
-    async fn switch(&self, ready: Ready) -> Result<Ready, RolloutError> {
+    async fn switch(&self, ready: Ready, seen: Option<&Target>) -> Result<Ready, RolloutError> {
         let (routing, order) = (&self.shared.routing, self.order);
         let phase = RolloutPhase::Switching;
         self.reporter.phase(phase, Some(&ready.revision)).await?;
+        // It has no phase to report: nobody else would tell it that the environment is not ours.
+        self.fence.current().ok_or(RolloutError::Aborted)?;
         let before = routing.target(&order.environment, &order.model);
-        let generation = routing.set(&order.environment, &order.model, Some(&ready.target))?;
+        let switched = routing.set_if(&order.environment, &order.model, Some(&ready.target), |present| {
+            order.kind == Kind::Rollout || present.is_none() || present == seen
+        })?;
+        let generation = switched.ok_or(RolloutError::Aborted)?;
         let wait = self.shared.config.deadlines.switch;
         if let Err(error) = routing.confirm(generation, wait).await {
-            routing.set(&order.environment, &order.model, before.as_ref())?;
+            self.switch_back(&ready.target, before.as_ref()).await?;
             return Err(error.into());
         }
         self.log
             .event(&format!("version {} serves at /{}/{}", order.version, order.environment, order.model));
         Ok(ready)
+    }
+
+    /// The gateway may have followed without saying so: its requests to the new container end
+    /// before that is removed.
+    async fn switch_back(&self, from: &Target, to: Option<&Target>) -> Result<(), RolloutError> {
+        // An attempt before had switched already.
+        if to == Some(from) {
+            return Ok(());
+        }
+        let (routing, order) = (&self.shared.routing, self.order);
+        let deadlines = &self.shared.config.deadlines;
+        let back = routing.set_if(&order.environment, &order.model, to, |present| present == Some(from))?;
+        if let Some(generation) = back
+            && let Err(error) = routing.confirm(generation, deadlines.switch).await
+        {
+            self.log.event(&format!("the way back is not confirmed either: {error}"));
+        }
+        if let Err(doubt) = routing.drained(from, deadlines.drain).await {
+            self.log.event(&format!("stopping the new container all the same: {doubt}"));
+        }
+        Ok(())
     }
 
     /// From here on the new revision serves, and the record says so even when something newer has

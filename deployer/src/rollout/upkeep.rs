@@ -74,15 +74,20 @@ pub async fn stop(
     was_serving: bool,
     fence: &Fence,
 ) -> Result<(), RolloutError> {
+    let mut wanted = labels::serving(&shared.instance, environment);
+    wanted.insert(labels::MODEL.to_owned(), model.to_owned());
+    // Asked first: what comes up later belongs to a newer change. Not told by generation, because
+    // a registry that was restored from a backup counts from an earlier one again.
+    let here = shared.engine.containers(&wanted).await?;
     let table = shared.routing.remove(environment, model)?;
     let wait = shared.config.deadlines.switch;
     shared.routing.confirm(table, wait).await?;
-    let mut wanted = labels::serving(&shared.instance, environment);
-    wanted.insert(labels::MODEL.to_owned(), model.to_owned());
-    for container in shared.engine.containers(&wanted).await? {
-        drain_and_remove(shared, &container).await?;
+    for container in &here {
+        drain_and_remove(shared, container).await?;
     }
-    if was_serving {
+    let serves = shared.routing.target(environment, model).is_some()
+        || !shared.engine.containers(&wanted).await?.is_empty();
+    if was_serving && !serves {
         let report = ReportStopped {
             fence: fence.current().ok_or(RolloutError::Aborted)?,
             generation,
