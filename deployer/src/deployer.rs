@@ -3,6 +3,7 @@
 use crate::{
     Config,
     cache::{CacheError, ModelCache},
+    claims::Claims,
     engine::{DockerEngine, Engine},
     followers::Followers,
     http::Http,
@@ -133,6 +134,7 @@ fn open(config: Config, client: Client, engine: Arc<dyn Engine>) -> Result<(Shar
         locks: LockStore::open(folder.join("locks")).map_err(at)?,
         holder: format!("{}/{instance}", host_name()),
         ports: config.publish_ports.map(PortPool::new),
+        claims: Claims::default(),
         turns: Turns::default(),
         followers,
         config,

@@ -1,6 +1,7 @@
 //! Waybill's deployer: makes environments run what the registry desires, on a container engine.
 
 mod cache;
+mod claims;
 mod config;
 mod deployer;
 pub mod engine;

@@ -1,8 +1,8 @@
 //! What every task of a deployer uses.
 
 use crate::{
-    Config, cache::ModelCache, engine::Engine, followers::Followers, http::Http, lockstore::LockStore,
-    ports::PortPool, routing::Routing,
+    Config, cache::ModelCache, claims::Claims, engine::Engine, followers::Followers, http::Http,
+    lockstore::LockStore, ports::PortPool, routing::Routing,
 };
 use std::{
     collections::HashMap,
@@ -29,6 +29,7 @@ pub struct Shared {
     /// Host and instance: who we are to the registry.
     pub holder: String,
     pub ports: Option<PortPool>,
+    pub claims: Claims,
     pub turns: Turns,
 }
 

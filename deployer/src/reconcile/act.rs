@@ -3,7 +3,7 @@
 use super::Reconciler;
 use crate::{
     engine::Container,
-    plan::{Action, RouteState, Upkeep},
+    plan::{Action, Upkeep},
     rollout::{self, Kind, Order, RolloutError, upkeep},
     shared::Shared,
 };
@@ -49,9 +49,7 @@ pub(super) fn act(reconciler: &Reconciler, containers: &[Container], action: Act
         }
         Action::Remove { container } => {
             let name = container.clone();
-            jobs.remove(&container, |shared, environment| async move {
-                remove(&shared, &environment, &name).await
-            });
+            jobs.remove(&container, |shared| async move { remove(&shared, &name).await });
         }
     }
 }
@@ -100,18 +98,12 @@ fn run(reconciler: &Reconciler, action: Action) {
     }
 }
 
-/// Checked once more right before: it may have become needed since it was seen.
-async fn remove(shared: &Shared, environment: &str, name: &str) -> Result<(), RolloutError> {
+/// It may have become needed since it was seen: then nothing waits for its requests to end.
+async fn remove(shared: &Shared, name: &str) -> Result<(), RolloutError> {
     let Some(container) = shared.engine.container(name).await? else {
         return Ok(());
     };
-    let target = upkeep::target_of(&container);
-    let table = shared.routing.of(environment);
-    let routed = table.values().any(|route| match route {
-        RouteState::To(to) => Some(to) == target.as_ref(),
-        RouteState::Held => false,
-    });
-    if routed {
+    if rollout::is_routed(shared, &container) {
         return Ok(());
     }
     rollout::drain_and_remove(shared, &container).await

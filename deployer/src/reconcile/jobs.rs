@@ -156,7 +156,7 @@ impl Jobs {
     }
 
     /// Removes a container, unless that is under way.
-    pub fn remove<F>(&self, container: &str, work: impl FnOnce(Arc<Shared>, String) -> F)
+    pub fn remove<F>(&self, container: &str, work: impl FnOnce(Arc<Shared>) -> F)
     where
         F: Future<Output = Result<(), RolloutError>> + Send + 'static,
     {
@@ -166,7 +166,7 @@ impl Jobs {
         if state.removals.contains_key(container) {
             return;
         }
-        let work = work(shared, self.environment.clone());
+        let work = work(shared);
         let name = container.to_owned();
         let task = tokio::spawn(async move {
             if let Err(error) = work.await {

@@ -4,6 +4,7 @@ use super::{Order, RolloutError, log::RolloutLog, upkeep};
 use crate::{
     engine::{Container, ContainerState},
     labels,
+    plan::RouteState,
     shared::Shared,
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -35,8 +36,7 @@ pub(super) async fn remove_attempt(shared: &Shared, order: &Order) -> Result<(),
         let label = |name| container.labels.get(name);
         let serves = label(labels::REVISION) == order.serving_revision.as_ref();
         let mine = label(labels::ROLLOUT) == Some(&order.rollout_id);
-        let routed = shared.routing.target(&order.environment, &order.model);
-        if mine && !serves && (routed.is_none() || upkeep::target_of(&container) != routed) {
+        if mine && !serves {
             remove_container(shared, &container).await?;
         }
     }
@@ -64,8 +64,13 @@ pub(super) async fn drain(shared: &Shared, container: &Container, log: Option<&R
     }
 }
 
-/// Stops and removes a container once its output is in the log.
+/// Stops and removes a container once its output is in the log, unless it has become needed since
+/// it was chosen: a rollback takes over what still drains.
 pub(super) async fn remove_container(shared: &Shared, container: &Container) -> Result<(), RolloutError> {
+    let Some(_removal) = shared.claims.for_removal(&container.id, || is_routed(shared, container)) else {
+        tracing::info!(container = container.name, "stays: it is needed again");
+        return Ok(());
+    };
     let grace = shared.config.deadlines.stop;
     shared.engine.stop(&container.id, grace).await?;
     shared.followers.finish(&container.id, LOG_WAIT).await;
@@ -74,6 +79,16 @@ pub(super) async fn remove_container(shared: &Shared, container: &Container) -> 
         pool.release(port);
     }
     Ok(())
+}
+
+/// Whether requests go to the container.
+pub fn is_routed(shared: &Shared, container: &Container) -> bool {
+    let (Some(environment), Some(target)) =
+        (container.labels.get(labels::ENVIRONMENT), upkeep::target_of(container))
+    else {
+        return false;
+    };
+    shared.routing.of(environment).into_values().any(|route| route == RouteState::To(target.clone()))
 }
 
 /// Port of the loopback address, of a container that runs and has one.

@@ -2,6 +2,7 @@
 
 use super::{RolloutError, reason};
 use crate::{
+    claims::Claim,
     engine::{Container, ContainerSpec, ContainerState, EngineError},
     labels,
     plan::Target,
@@ -16,12 +17,20 @@ const NAME_ATTEMPTS: u32 = 10;
 const NAME_WAIT: Duration = Duration::from_millis(300);
 
 /// Starts the container, or takes the one of the same revision that runs already.
-pub async fn launch(shared: &Shared, spec: &ContainerSpec) -> Result<Container, RolloutError> {
+///
+/// The container is claimed: whoever has it keeps the claim until the route leads there.
+pub async fn launch<'a>(
+    shared: &'a Shared,
+    spec: &ContainerSpec,
+) -> Result<(Container, Claim<'a>), RolloutError> {
     let revision = labels_of_revision(spec);
     for container in shared.engine.containers(&revision).await? {
         let same = container.labels.get(labels::SPEC_HASH) == spec.labels.get(labels::SPEC_HASH);
-        if same && matches!(container.state, ContainerState::Running { .. }) {
-            return Ok(container);
+        if same
+            && let Some(claim) = shared.claims.for_use(&container.id)
+            && let Some(container) = still_runs(shared, container).await?
+        {
+            return Ok((container, claim));
         }
     }
     for _ in 0..PORT_ATTEMPTS {
@@ -38,7 +47,19 @@ pub async fn launch(shared: &Shared, spec: &ContainerSpec) -> Result<Container, 
     ))
 }
 
-async fn attempt(shared: &Shared, spec: &ContainerSpec) -> Result<Container, RolloutError> {
+/// Looked at once more after the claim: a removal may have ended in between.
+async fn still_runs(shared: &Shared, container: Container) -> Result<Option<Container>, RolloutError> {
+    if !matches!(container.state, ContainerState::Running { .. }) {
+        return Ok(None);
+    }
+    let now = shared.engine.container(&container.id).await?;
+    Ok(now.filter(|container| matches!(container.state, ContainerState::Running { .. })))
+}
+
+async fn attempt<'a>(
+    shared: &'a Shared,
+    spec: &ContainerSpec,
+) -> Result<(Container, Claim<'a>), RolloutError> {
     // Left by a crash between create and start, or exited: made anew, so that it has this
     // attempt's labels and a clean log.
     shared.engine.remove(&spec.name).await?;
@@ -54,6 +75,7 @@ async fn attempt(shared: &Shared, spec: &ContainerSpec) -> Result<Container, Rol
         published.0 = port;
     }
     let id = create(shared, &spec).await?;
+    let claim = shared.claims.for_use(&id).ok_or(RolloutError::Aborted)?;
     match shared.engine.start(&id).await {
         Ok(()) => {}
         Err(error) => {
@@ -66,12 +88,13 @@ async fn attempt(shared: &Shared, spec: &ContainerSpec) -> Result<Container, Rol
             return Err(error.into());
         }
     }
-    shared.engine.container(&id).await?.ok_or_else(|| {
-        RolloutError::failed(
+    match shared.engine.container(&id).await? {
+        Some(container) => Ok((container, claim)),
+        None => Err(RolloutError::failed(
             reason::ENGINE_REFUSED,
             format!("container {} was removed as it started", spec.name),
-        )
-    })
+        )),
+    }
 }
 
 /// The engine may still be removing the container that had the name.

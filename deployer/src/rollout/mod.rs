@@ -14,12 +14,12 @@ mod report;
 mod revision;
 pub mod upkeep;
 
-pub use drain::{drain_and_remove, host_port};
+pub use drain::{drain_and_remove, host_port, is_routed};
 pub use error::{RolloutError, reason};
 pub use log::{LogTarget, RolloutLog, now_ms};
 use report::Reporter;
 
-use crate::{engine::Container, lease::Fence, plan::Target, shared::Shared};
+use crate::{claims::Claim, engine::Container, lease::Fence, plan::Target, shared::Shared};
 use prepare::Prepared;
 use std::{future::Future, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -102,13 +102,15 @@ struct Rollout<'a> {
 }
 
 /// A container that answers.
-struct Ready {
+struct Ready<'a> {
     container_id: String,
+    /// Until the route protects it.
+    claim: Claim<'a>,
     target: Target,
     revision: Revision,
 }
 
-impl Rollout<'_> {
+impl<'a> Rollout<'a> {
     async fn carry_out(&self, cancel: &CancellationToken) -> Result<(), RolloutError> {
         let seen = self.shared.routing.target(&self.order.environment, &self.order.model);
         let brought_up = tokio::select! {
@@ -131,7 +133,7 @@ impl Rollout<'_> {
         }
     }
 
-    async fn bring_up(&self) -> Result<Ready, RolloutError> {
+    async fn bring_up(&self) -> Result<Ready<'a>, RolloutError> {
         let Prepared { runtime, mut revision, model_folder } = prepare::prepare(self).await?;
         if let (Kind::Restore, Some(serving)) = (self.order.kind, &self.order.serving_revision) {
             // To the registry it is the revision that serves, even on a base image made anew;
@@ -145,7 +147,7 @@ impl Rollout<'_> {
         }
         let deadlines = &self.shared.config.deadlines;
         self.log.event(&format!("starting container {}", spec.name));
-        let container =
+        let (container, claim) =
             within("starting the container", deadlines.start, launch::launch(self.shared, &spec)).await?;
         self.shared.followers.ensure(
             &container.id,
@@ -166,11 +168,11 @@ impl Rollout<'_> {
             runtime.ready_path,
             started.elapsed().as_secs_f64()
         ));
-        Ok(Ready { container_id: container.id, target, revision })
+        Ok(Ready { container_id: container.id, claim, target, revision })
     }
 
     /// Puts the route on the new container; back on the old one when the gateway does not follow.
-    async fn switch(&self, ready: Ready, seen: Option<&Target>) -> Result<Ready, RolloutError> {
+    async fn switch(&self, ready: Ready<'a>, seen: Option<&Target>) -> Result<Ready<'a>, RolloutError> {
         let (routing, order) = (&self.shared.routing, self.order);
         let phase = RolloutPhase::Switching;
         self.reporter.phase(phase, Some(&ready.revision)).await?;
@@ -214,13 +216,14 @@ impl Rollout<'_> {
 
     /// From here on the new revision serves, and the record says so even when something newer has
     /// taken its place meanwhile: an abort only leaves the old container to whoever comes next.
-    async fn finish(&self, ready: Ready, cancel: &CancellationToken) -> Result<(), RolloutError> {
+    async fn finish(&self, ready: Ready<'a>, cancel: &CancellationToken) -> Result<(), RolloutError> {
         let drained = tokio::select! {
             biased;
             () = cancel.cancelled() => Err(RolloutError::Aborted),
             result = self.drain(&ready) => result,
         };
         self.reporter.phase(RolloutPhase::Succeeded, Some(&ready.revision)).await?;
+        drop(ready.claim);
         let removed = match drained {
             Ok(old) => self.remove(old).await,
             Err(error) => Err(error),
@@ -233,7 +236,7 @@ impl Rollout<'_> {
     }
 
     /// Waits for the last requests of every other container of the model.
-    async fn drain(&self, ready: &Ready) -> Result<Vec<Container>, RolloutError> {
+    async fn drain(&self, ready: &Ready<'a>) -> Result<Vec<Container>, RolloutError> {
         self.reporter.phase(RolloutPhase::Draining, Some(&ready.revision)).await?;
         let old = drain::others(self.shared, self.order, &ready.container_id).await?;
         for container in &old {

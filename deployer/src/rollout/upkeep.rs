@@ -19,6 +19,9 @@ pub async fn adopt(
     container: &Container,
 ) -> Result<(), RolloutError> {
     let runtime = runtime_of(container)?;
+    let Some(_claim) = shared.claims.for_use(&container.id) else {
+        return Err(in_removal(container));
+    };
     let before = shared.routing.target(environment, model);
     let deadline = shared.config.deadlines.health;
     let target = health::wait_until_ready(shared, &container.id, runtime, deadline).await?;
@@ -61,8 +64,16 @@ pub async fn restart(
         return drain::remove_container(shared, container).await;
     }
     log.finish().await;
+    let Some(_claim) = shared.claims.for_use(&container.id) else {
+        return Err(in_removal(container));
+    };
     shared.engine.start(&container.id).await?;
     adopt(shared, environment, model, container).await
+}
+
+/// The plan looks again once it has gone.
+fn in_removal(container: &Container) -> RolloutError {
+    RolloutError::failed(reason::ENGINE_REFUSED, format!("container {} is being removed", container.name))
 }
 
 /// Ends a deployment: no route, no containers, and the registry knows.
