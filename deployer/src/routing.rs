@@ -180,8 +180,13 @@ impl Routing {
             return Ok(());
         };
         let started = Instant::now();
+        let generation = self.table().generation;
         loop {
             let doubt = match self.status(url).await {
+                // By the table before, a request may go there the moment after.
+                Ok(status) if status.generation < generation => {
+                    format!("the gateway still serves table {}", status.generation)
+                }
                 Ok(status) => match in_flight(&status, target) {
                     0 => return Ok(()),
                     left => format!("{left} requests did not end"),
@@ -296,5 +301,35 @@ mod tests {
         routing.status_url = Some("http://127.0.0.1:1/.waybill/status".to_owned());
         let error = routing.confirm(1, Duration::ZERO).await.unwrap_err();
         assert!(error.to_string().contains("127.0.0.1:1"), "{error}");
+    }
+
+    /// A gateway whose status is always the same.
+    async fn gateway(status: &GatewayStatus) -> String {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/.waybill/status", listener.local_addr().unwrap());
+        let body = serde_json::to_string(status).unwrap();
+        let answer =
+            format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn a_gateway_that_serves_the_table_before_has_drained_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut routing = routing(&folder);
+        let generation = routing.set("staging", "iris", Some(&target("r2"))).unwrap();
+        for (serves, drained) in [(generation - 1, false), (generation, true)] {
+            let status = GatewayStatus { generation: serves, ..GatewayStatus::default() };
+            routing.status_url = Some(gateway(&status).await);
+            let result = routing.drained(&target("r1"), Duration::ZERO).await;
+            assert_eq!(result.is_ok(), drained, "{result:?}");
+        }
     }
 }
