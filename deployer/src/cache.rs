@@ -1,6 +1,7 @@
 //! The model cache: each version's files on this host, in a folder named by the manifest's
 //! digest, mounted read-only into containers. Nothing is mounted that was not hashed just before.
 
+use crate::patience;
 use futures::{TryStreamExt, future::BoxFuture, stream::BoxStream};
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -45,6 +46,8 @@ pub enum CacheError {
     Io { path: PathBuf, source: io::Error },
     #[error("the registry does not hand out the model's file {path:?}: {source}")]
     Fetch { path: String, source: ClientError },
+    #[error("the model's file {path:?} has more than the {expected_bytes} bytes of the signed manifest")]
+    TooLong { path: String, expected_bytes: u64 },
     /// The registry's bytes are not those that were signed.
     #[error("the model's file {path:?} has digest {found}, the signed manifest says {expected}")]
     Mismatch { path: String, expected: Digest, found: Digest },
@@ -147,7 +150,16 @@ impl ModelCache {
             .tempdir_in(&self.root)
             .map_err(|e| CacheError::io(&self.root, e))?;
         for file in manifest.files() {
-            fetch_file(work.path(), file, source).await?;
+            patience::ask(
+                || fetch_file(work.path(), file, source),
+                |error| match error {
+                    CacheError::Fetch { source, .. } => {
+                        patience::may_pass(source) && !source.is_unreachable()
+                    }
+                    _ => false,
+                },
+            )
+            .await?;
         }
         // Kept from here on: it becomes the model's folder.
         let (work, folder, root) = (work.keep(), folder.to_owned(), self.root.clone());
@@ -185,10 +197,16 @@ async fn fetch_file(folder: &Path, file: &ModelFile, source: &dyn Source) -> Res
         fs::create_dir_all(parent).map_err(|e| CacheError::io(parent, e))?;
     }
     let at = |e| CacheError::io(&target, e);
-    let mut writer = tokio::fs::File::create_new(&target).await.map_err(at)?;
+    // An attempt before may have left its beginning.
+    let mut writer = tokio::fs::File::create(&target).await.map_err(at)?;
     let mut chunks = source.open(&file.path).await.map_err(fetch)?;
     let mut hasher = Sha256::new();
+    let mut left = file.size_bytes;
     while let Some(chunk) = chunks.try_next().await.map_err(fetch)? {
+        left = left.checked_sub(chunk.len() as u64).ok_or_else(|| CacheError::TooLong {
+            path: file.path.clone(),
+            expected_bytes: file.size_bytes,
+        })?;
         hasher.update(&chunk);
         writer.write_all(&chunk).await.map_err(at)?;
     }
@@ -296,121 +314,4 @@ fn set_mode(path: &Path, mode: u32) -> Result<(), CacheError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use futures::StreamExt;
-    use std::{collections::BTreeMap, os::unix::fs::PermissionsExt, sync::Mutex};
-
-    #[derive(Default)]
-    struct Files {
-        content: BTreeMap<String, Vec<u8>>,
-        opened: Mutex<Vec<String>>,
-    }
-
-    impl Files {
-        fn of(files: &[(&str, &[u8])]) -> Self {
-            let content = files.iter().map(|(p, c)| ((*p).to_owned(), c.to_vec()));
-            Self { content: content.collect(), ..Self::default() }
-        }
-
-        fn manifest(&self) -> Manifest {
-            let files = self.content.iter().map(|(path, content)| ModelFile {
-                path: path.clone(),
-                digest: Digest::of(content),
-                size_bytes: content.len() as u64,
-            });
-            Manifest::build(files.collect()).unwrap()
-        }
-
-        fn opened(&self) -> usize {
-            self.opened.lock().unwrap().len()
-        }
-    }
-
-    impl Source for Files {
-        fn open<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Chunks, ClientError>> {
-            self.opened.lock().unwrap().push(path.to_owned());
-            let content = bytes::Bytes::from(self.content[path].clone());
-            Box::pin(async move { Ok(futures::stream::iter([Ok(content)]).boxed()) })
-        }
-    }
-
-    fn mode(path: &Path) -> u32 {
-        fs::metadata(path).unwrap().permissions().mode() & 0o777
-    }
-
-    #[tokio::test]
-    async fn files_are_fetched_once_and_are_read_only() {
-        let folder = tempfile::tempdir().unwrap();
-        let cache = ModelCache::open(&folder.path().join("models")).unwrap();
-        let files = Files::of(&[("MLmodel", b"flavors"), ("data/model.pkl", b"weights")]);
-        let first = cache.ensure(&files.manifest(), &files).await.unwrap();
-        assert!(!first.reused);
-        assert_eq!(fs::read(first.folder.join("data/model.pkl")).unwrap(), b"weights");
-        assert_eq!(mode(&first.folder.join("data/model.pkl")), 0o444);
-        assert_eq!(mode(&first.folder.join("data")), 0o555);
-        let second = cache.ensure(&files.manifest(), &files).await.unwrap();
-        assert!(second.reused);
-        assert_eq!(files.opened(), 2);
-    }
-
-    #[tokio::test]
-    async fn changed_removed_and_added_files_are_noticed_and_healed() {
-        let folder = tempfile::tempdir().unwrap();
-        let cache = ModelCache::open(&folder.path().join("models")).unwrap();
-        let files = Files::of(&[("MLmodel", b"flavors"), ("data/model.pkl", b"weights")]);
-        let manifest = files.manifest();
-        let cached = cache.ensure(&manifest, &files).await.unwrap().folder;
-        let damages: [&dyn Fn(); 3] = [
-            &|| fs::write(cached.join("MLmodel"), b"flavorz").unwrap(),
-            &|| fs::remove_file(cached.join("MLmodel")).unwrap(),
-            &|| fs::write(cached.join("data/sitecustomize.py"), b"").unwrap(),
-        ];
-        for damage in damages {
-            make_writable(&cached).unwrap();
-            let _ = set_mode(&cached.join("MLmodel"), 0o644);
-            assert!(cache.intact(manifest.digest()).await.unwrap());
-            damage();
-            assert!(!cache.intact(manifest.digest()).await.unwrap());
-            assert!(!cache.ensure(&manifest, &files).await.unwrap().reused);
-            assert_eq!(fs::read(cached.join("MLmodel")).unwrap(), b"flavors");
-            assert!(!cached.join("data/sitecustomize.py").exists());
-        }
-    }
-
-    #[tokio::test]
-    async fn bytes_that_are_not_as_signed_never_reach_the_cache() {
-        let folder = tempfile::tempdir().unwrap();
-        let cache = ModelCache::open(&folder.path().join("models")).unwrap();
-        let manifest = Files::of(&[("MLmodel", b"flavors")]).manifest();
-        let other = Files::of(&[("MLmodel", b"evil")]);
-        let error = cache.ensure(&manifest, &other).await.unwrap_err();
-        assert!(matches!(error, CacheError::Mismatch { ref path, .. } if path == "MLmodel"));
-        assert_eq!(fs::read_dir(folder.path().join("models")).unwrap().count(), 0);
-        assert!(!cache.intact(manifest.digest()).await.unwrap());
-    }
-
-    #[tokio::test]
-    async fn a_manifest_that_was_exchanged_vouches_for_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let cache = ModelCache::open(folder.path()).unwrap();
-        let (files, other) = (Files::of(&[("MLmodel", b"flavors")]), Files::of(&[("MLmodel", b"evil")]));
-        let (digest, evil) = (files.manifest().digest(), other.manifest().digest());
-        cache.ensure(&files.manifest(), &files).await.unwrap();
-        cache.ensure(&other.manifest(), &other).await.unwrap();
-        remove(&folder.path().join(digest.hex())).unwrap();
-        fs::rename(folder.path().join(evil.hex()), folder.path().join(digest.hex())).unwrap();
-        fs::rename(cache.kept(evil), cache.kept(digest)).unwrap();
-        assert!(!cache.intact(digest).await.unwrap());
-    }
-
-    #[tokio::test]
-    async fn downloads_that_a_crash_cut_off_are_removed() {
-        let folder = tempfile::tempdir().unwrap();
-        let left = folder.path().join(".fetching-x/sub");
-        fs::create_dir_all(&left).unwrap();
-        set_mode(&left, 0o555).unwrap();
-        ModelCache::open(folder.path()).unwrap();
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-    }
-}
+mod tests;

@@ -1,5 +1,6 @@
 //! The lease on an environment: two deployers never act for the same one.
 
+use crate::patience;
 use std::time::Duration;
 use tokio::{
     sync::watch,
@@ -62,7 +63,7 @@ pub fn keep(
                         tracing::warn!(%error, environment, "no lease on the environment");
                     }
                     refused = true;
-                    if !error.is_unreachable() || Instant::now() >= valid_until {
+                    if !patience::may_pass(&error) || Instant::now() >= valid_until {
                         sender.send_if_modified(|fence| fence.take().is_some());
                     }
                 }

@@ -12,6 +12,7 @@ pub mod images;
 mod labels;
 mod lease;
 mod lockstore;
+mod patience;
 pub mod plan;
 mod ports;
 mod reconcile;

@@ -1,6 +1,6 @@
 //! How a rollout ends other than well.
 
-use crate::{cache::CacheError, engine::EngineError, images::ResolveError, routing::RoutingError};
+use crate::{cache::CacheError, engine::EngineError, images::ResolveError, patience, routing::RoutingError};
 use waybill_client::ClientError;
 
 /// Codes that people's scripts may rely on.
@@ -33,7 +33,7 @@ pub enum RolloutError {
     /// Something newer took its place, or the environment is another deployer's now.
     #[error("aborted")]
     Aborted,
-    /// The registry is away; the rollout is tried again.
+    /// The registry is away or in trouble; the rollout is tried again.
     #[error(transparent)]
     Unreachable(ClientError),
 }
@@ -46,7 +46,7 @@ impl RolloutError {
 
 impl From<ClientError> for RolloutError {
     fn from(error: ClientError) -> Self {
-        if error.is_unreachable() {
+        if patience::may_pass(&error) {
             Self::Unreachable(error)
         } else {
             Self::failed(reason::REGISTRY_REFUSED, error.to_string())
@@ -82,8 +82,12 @@ impl From<ResolveError> for RolloutError {
 impl From<CacheError> for RolloutError {
     fn from(error: CacheError) -> Self {
         match error {
-            CacheError::Fetch { source, .. } if source.is_unreachable() => Self::Unreachable(source),
-            CacheError::Mismatch { .. } | CacheError::Fetch { .. } => {
+            CacheError::Fetch { source, .. }
+                if patience::may_pass(&source) && !patience::may_be_damage(&source) =>
+            {
+                Self::Unreachable(source)
+            }
+            CacheError::Mismatch { .. } | CacheError::TooLong { .. } | CacheError::Fetch { .. } => {
                 Self::failed(reason::MODEL_CONTENT_MISMATCH, error.to_string())
             }
             CacheError::Io { .. } => Self::failed(reason::DEPLOYER_ERROR, error.to_string()),
@@ -94,5 +98,29 @@ impl From<CacheError> for RolloutError {
 impl From<RoutingError> for RolloutError {
     fn from(error: RoutingError) -> Self {
         Self::failed(reason::ROUTE_NOT_SWITCHED, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::patience::tests::answer;
+
+    #[test]
+    fn a_registry_in_trouble_is_waited_for_and_a_refusal_is_final() {
+        for status in [429, 500, 503] {
+            let error = RolloutError::from(answer(status));
+            assert!(matches!(error, RolloutError::Unreachable(_)), "{status}");
+        }
+        let refused = RolloutError::from(answer(404));
+        assert!(matches!(refused, RolloutError::Failed { code: reason::REGISTRY_REFUSED, .. }));
+    }
+
+    #[test]
+    fn a_model_file_that_stays_unreadable_is_damaged() {
+        let fetch = |status| CacheError::Fetch { path: "MLmodel".into(), source: answer(status) };
+        assert!(matches!(RolloutError::from(fetch(503)), RolloutError::Unreachable(_)));
+        let damaged = RolloutError::from(fetch(500));
+        assert!(matches!(damaged, RolloutError::Failed { code: reason::MODEL_CONTENT_MISMATCH, .. }));
     }
 }

@@ -2,9 +2,12 @@
 //! the keys in our own configuration signed it.
 
 use super::{Order, RolloutError, log::RolloutLog, reason};
-use crate::shared::Shared;
-use std::collections::BTreeMap;
-use waybill_client::api::{Custody, Referrer};
+use crate::{patience, shared::Shared};
+use std::{collections::BTreeMap, future::Future};
+use waybill_client::{
+    ClientError,
+    api::{Custody, Referrer},
+};
 use waybill_proof::{
     Digest, bundle,
     keys::KeyRole,
@@ -16,6 +19,8 @@ use waybill_proof::{
 
 /// More referrers than any version has; each is fetched.
 const MAX_REFERRERS: usize = 500;
+/// Together; they are held in memory.
+const MAX_REFERRERS_BYTES: usize = 64 << 20;
 
 /// A version whose signatures hold.
 pub struct Verified {
@@ -49,7 +54,7 @@ pub async fn verify(shared: &Shared, order: &Order, log: &RolloutLog) -> Result<
         ));
     }
     let evidence = VersionEvidence {
-        manifest: shared.client.manifest(&order.version_uid).await?.to_vec(),
+        manifest: stored(|| shared.client.manifest(&order.version_uid)).await?.to_vec(),
         referrers: fetch(shared, &order.version_uid).await?,
         expected: Expected {
             name: order.model.clone(),
@@ -103,6 +108,19 @@ fn registration(shared: &Shared, evidence: &VersionEvidence, manifest: &Manifest
     })
 }
 
+/// Bytes that the registry keeps for a version. Damaged ones end the rollout: they stay as they are.
+pub(super) async fn stored<T, F>(ask: impl FnMut() -> F) -> Result<T, RolloutError>
+where
+    F: Future<Output = Result<T, ClientError>>,
+{
+    patience::ask(ask, patience::may_be_damage).await.map_err(|error| {
+        if patience::may_be_damage(&error) {
+            return RolloutError::failed(reason::REGISTRY_REFUSED, error.to_string());
+        }
+        error.into()
+    })
+}
+
 async fn fetch(shared: &Shared, uid: &str) -> Result<BTreeMap<String, Vec<Vec<u8>>>, RolloutError> {
     let referrers = shared.client.referrers(uid).await?;
     if referrers.len() > MAX_REFERRERS {
@@ -115,8 +133,16 @@ async fn fetch(shared: &Shared, uid: &str) -> Result<BTreeMap<String, Vec<Vec<u8
         ));
     }
     let mut found: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
+    let mut total_bytes = 0;
     for Referrer { artifact_type, digest, .. } in referrers {
-        let bytes = shared.client.blob(&digest).await?;
+        let bytes = stored(|| shared.client.blob(&digest)).await?;
+        total_bytes += bytes.len();
+        if total_bytes > MAX_REFERRERS_BYTES {
+            return Err(RolloutError::failed(
+                reason::SIGNATURE_INVALID,
+                format!("the version's attached documents have more than {MAX_REFERRERS_BYTES} bytes"),
+            ));
+        }
         if Digest::of(&bytes) != digest {
             return Err(RolloutError::failed(
                 reason::SIGNATURE_INVALID,

@@ -1,6 +1,11 @@
 //! The lockfile of a version: one that the user gave, one that is known, or a new resolution.
 
-use super::{Order, RolloutError, evidence::Verified, log::RolloutLog, reason};
+use super::{
+    Order, RolloutError,
+    evidence::{self, Verified},
+    log::RolloutLog,
+    reason,
+};
 use crate::{
     engine::Image,
     images::{self, PYTHON_VERSION_LABEL, ResolveRequest, UV_VERSION_LABEL},
@@ -137,7 +142,7 @@ async fn known(
     {
         return Ok(Some(candidate));
     }
-    let Some(found) = shared.client.find_lockfile(key).await? else {
+    let Some(found) = evidence::stored(|| shared.client.find_lockfile(key)).await? else {
         return Ok(None);
     };
     let Some(signature) = found.signature else {

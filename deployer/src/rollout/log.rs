@@ -1,6 +1,6 @@
 //! The rollout's log: lines from steps that must not wait for the registry, sent in batches.
 
-use crate::lease::Fence;
+use crate::{lease::Fence, patience};
 use std::{
     sync::{
         Arc,
@@ -130,7 +130,7 @@ impl Writer {
             let (environment, model) = (&self.target.environment, &self.target.model);
             match self.client.append_log(environment, model, &append).await {
                 Ok(()) => return,
-                Err(error) if error.is_unreachable() && attempt < ATTEMPTS => {
+                Err(error) if patience::may_pass(&error) && attempt < ATTEMPTS => {
                     tokio::time::sleep(RETRY_WAIT).await;
                 }
                 Err(error) => {

@@ -1,7 +1,7 @@
 //! Telling the registry how a rollout goes.
 
 use super::{Kind, Order, RolloutError};
-use crate::lease::Fence;
+use crate::{lease::Fence, patience};
 use std::time::Duration;
 use waybill_client::{
     Client,
@@ -52,10 +52,10 @@ impl Reporter<'_> {
             let id = &self.order.rollout_id;
             match self.client.report_rollout(id, &report).await {
                 Ok(_) => return Ok(()),
-                Err(error) if error.is_unreachable() && attempt < ATTEMPTS => {
+                Err(error) if patience::may_pass(&error) && attempt < ATTEMPTS => {
                     tokio::time::sleep(RETRY_WAIT).await;
                 }
-                Err(error) if error.is_unreachable() => return Err(error.into()),
+                Err(error) if patience::may_pass(&error) => return Err(error.into()),
                 Err(error) => {
                     tracing::info!(%error, rollout = *id, phase = phase.as_str(), "refused");
                     return Err(RolloutError::Aborted);
