@@ -1,4 +1,4 @@
-use super::{DockerEngine, convert};
+use super::{ANSWER_TIMEOUT, DockerEngine, convert};
 use crate::engine::{Container, ContainerSpec, EngineError, Exit, LogLine};
 use bollard::{
     errors::Error,
@@ -46,7 +46,8 @@ impl DockerEngine {
         let options = StopContainerOptionsBuilder::default()
             .t(i32::try_from(grace.as_secs()).unwrap_or(i32::MAX))
             .build();
-        match self.docker().await?.stop_container(id, Some(options)).await {
+        let docker = self.docker().await?.clone().with_timeout(ANSWER_TIMEOUT + grace);
+        match docker.stop_container(id, Some(options)).await {
             Err(e) if !is_status(&e, 404) => Err(self.error(format!("stop container {id}"), e)),
             _ => Ok(()),
         }
@@ -100,7 +101,7 @@ impl DockerEngine {
 
     pub(super) async fn wait_container(&self, id: &str) -> Result<Exit, EngineError> {
         let options = WaitContainerOptionsBuilder::default().condition("not-running").build();
-        let docker = self.docker().await?;
+        let docker = self.patient().await?;
         let code = match docker.wait_container(id, Some(options)).next().await {
             Some(Ok(answer)) => answer.status_code,
             Some(Err(Error::DockerContainerWaitError { code, .. })) => code,
@@ -147,7 +148,7 @@ impl DockerEngine {
             .since(i32::try_from(since_s).unwrap_or(0))
             .build();
         futures::stream::once(async move {
-            let docker = engine.docker().await?.clone();
+            let docker = engine.patient().await?.clone();
             let action = format!("follow the log of container {id}");
             let logs = docker.logs(&id, Some(options));
             Ok::<_, EngineError>(
@@ -172,7 +173,7 @@ impl DockerEngine {
             ]))
             .build();
         futures::stream::once(async move {
-            let docker = engine.docker().await?.clone();
+            let docker = engine.patient().await?.clone();
             Ok::<_, EngineError>(
                 docker
                     .events(Some(options))

@@ -94,7 +94,7 @@ impl DockerEngine {
     pub(super) async fn pull_image(&self, reference: &str, lines: Lines<'_>) -> Result<Image, EngineError> {
         let (name, tag) = split_tag(reference);
         let options = CreateImageOptionsBuilder::default().from_image(name).tag(tag).build();
-        let docker = self.docker().await?;
+        let docker = self.patient().await?;
         let mut progress = docker.create_image(Some(options), None, None);
         while let Some(step) =
             progress.try_next().await.map_err(|e| self.error(format!("pull {reference}"), e))?
@@ -111,7 +111,7 @@ impl DockerEngine {
         let (name, tag) = split_tag(reference);
         let options = CreateImageOptionsBuilder::default().from_src("-").repo(name).tag(tag).build();
         let body = body(&tar).await?;
-        self.docker()
+        self.patient()
             .await?
             .create_image(Some(options), Some(body), None)
             .try_collect::<Vec<_>>()
@@ -133,7 +133,7 @@ impl DockerEngine {
             .version(BuilderVersion::BuilderV1)
             .build();
         let body = body(&build.context).await?;
-        let docker = self.docker().await?;
+        let docker = self.patient().await?;
         let mut output = docker.build_image(options, None, Some(body));
         let mut partial = String::new();
         while let Some(step) = output.try_next().await.map_err(|e| self.build_error(e))? {
@@ -158,7 +158,7 @@ impl DockerEngine {
 
     pub(super) async fn delete_image(&self, reference: &str) -> Result<(), EngineError> {
         let options = RemoveImageOptionsBuilder::default().build();
-        match self.docker().await?.remove_image(reference, Some(options), None).await {
+        match self.patient().await?.remove_image(reference, Some(options), None).await {
             Ok(_) | Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(()),
             Err(e) => Err(self.error(format!("remove image {reference:?}"), e)),
         }

@@ -21,9 +21,11 @@ use tokio::sync::OnceCell;
 
 /// Where Docker listens when nothing else is said.
 const DEFAULT_ENDPOINT: &str = "unix:///var/run/docker.sock";
-/// Bound on one answer's beginning. An import or a build answers only once its whole context has
-/// arrived and its first step ran, so bollard's default of two minutes breaks large ones.
-const ANSWER_TIMEOUT: Duration = Duration::from_mins(30);
+/// Bound on one answer's beginning: a daemon that hangs must not hang us.
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
+/// The same for what answers late by its nature. An import or a build does only once its whole
+/// context has arrived and its first step ran; a container's log may be silent for long.
+const WORK_TIMEOUT: Duration = Duration::from_mins(30);
 /// Bound on the first contact: a stopped daemon should be told at once.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -36,6 +38,8 @@ pub struct DockerEngine {
 
 struct Connection {
     docker: Docker,
+    /// The same with [`WORK_TIMEOUT`].
+    patient: Docker,
     /// Docker refuses a limit above what the machine has.
     cpus: Option<u64>,
 }
@@ -49,6 +53,10 @@ impl DockerEngine {
 
     async fn docker(&self) -> Result<&Docker, EngineError> {
         Ok(&self.connection().await?.docker)
+    }
+
+    async fn patient(&self) -> Result<&Docker, EngineError> {
+        Ok(&self.connection().await?.patient)
     }
 
     async fn connection(&self) -> Result<&Connection, EngineError> {
@@ -69,7 +77,8 @@ impl DockerEngine {
             .negotiate_version()
             .await?;
         let cpus = docker.info().await?.ncpu.and_then(|count| u64::try_from(count).ok());
-        Ok(Connection { docker, cpus: cpus.filter(|count| *count > 0) })
+        let patient = docker.clone().with_timeout(WORK_TIMEOUT);
+        Ok(Connection { docker, patient, cpus: cpus.filter(|count| *count > 0) })
     }
 
     fn unavailable(&self, detail: &str) -> EngineError {

@@ -43,7 +43,7 @@ impl DockerEngine {
             .stream(true)
             .build();
         let mut attached = self
-            .docker()
+            .patient()
             .await?
             .attach_container(&id, Some(options))
             .await
