@@ -66,9 +66,51 @@ pub struct PortPool {
 
 #[derive(Debug, Default)]
 struct Pool {
-    leased: BTreeSet<u16>,
+    leased: BTreeMap<u16, Holder>,
     /// Until when each port is left alone.
     quarantined: BTreeMap<u16, Instant>,
+}
+
+#[derive(Debug)]
+struct Holder {
+    environment: String,
+    /// Since when a container has it; none while one is started.
+    since: Option<Instant>,
+}
+
+/// A port for a container that is started. It is free again when that does not come to a good end,
+/// also when nobody waits for it any more.
+#[derive(Debug)]
+pub struct PortLease<'a> {
+    pool: &'a PortPool,
+    pub port: u16,
+    done: bool,
+}
+
+impl PortLease<'_> {
+    /// The container runs.
+    pub fn keep(mut self, now: Instant) {
+        self.done = true;
+        if let Some(holder) = self.pool.pool().leased.get_mut(&self.port) {
+            holder.since = Some(now);
+        }
+    }
+
+    /// Another program holds the port.
+    pub fn quarantine(mut self, now: Instant) {
+        self.done = true;
+        let mut pool = self.pool.pool();
+        pool.leased.remove(&self.port);
+        pool.quarantined.insert(self.port, now + QUARANTINE);
+    }
+}
+
+impl Drop for PortLease<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.pool.pool().leased.remove(&self.port);
+        }
+    }
 }
 
 impl PortPool {
@@ -77,11 +119,11 @@ impl PortPool {
     }
 
     /// The lowest free port.
-    pub fn lease(&self, now: Instant) -> Result<u16, NoPort> {
+    pub fn lease(&self, environment: &str, now: Instant) -> Result<PortLease<'_>, NoPort> {
         let mut pool = self.pool();
         pool.quarantined.retain(|_, until| *until > now);
         let free = (self.range.first..=self.range.last)
-            .find(|port| !pool.leased.contains(port) && !pool.quarantined.contains_key(port));
+            .find(|port| !pool.leased.contains_key(port) && !pool.quarantined.contains_key(port));
         let Some(port) = free else {
             return Err(NoPort {
                 first: self.range.first,
@@ -90,25 +132,31 @@ impl PortPool {
                 quarantined: pool.quarantined.len(),
             });
         };
-        pool.leased.insert(port);
-        Ok(port)
+        pool.leased.insert(port, Holder { environment: environment.to_owned(), since: None });
+        Ok(PortLease { pool: self, port, done: false })
     }
 
-    /// Another program holds the port.
-    pub fn quarantine(&self, port: u16, now: Instant) {
+    /// Exactly these ports belong to the environment's containers, besides those of containers that
+    /// came up after the engine was `asked`.
+    pub fn observe(&self, environment: &str, ports: &BTreeSet<u16>, asked: Instant) {
         let mut pool = self.pool();
-        pool.leased.remove(&port);
-        pool.quarantined.insert(port, now + QUARANTINE);
-    }
-
-    /// A container that was there before us has the port.
-    pub fn claim(&self, port: u16) {
-        self.pool().leased.insert(port);
+        pool.leased.retain(|port, holder| {
+            let later = holder.since.is_none_or(|since| since >= asked);
+            holder.environment != environment || later || ports.contains(port)
+        });
+        for port in ports {
+            pool.leased
+                .entry(*port)
+                .or_insert_with(|| Holder { environment: environment.to_owned(), since: Some(asked) });
+        }
     }
 
     /// The port's container has gone.
     pub fn release(&self, port: u16) {
-        self.pool().leased.remove(&port);
+        let mut pool = self.pool();
+        if pool.leased.get(&port).is_some_and(|holder| holder.since.is_some()) {
+            pool.leased.remove(&port);
+        }
     }
 
     fn pool(&self) -> MutexGuard<'_, Pool> {
@@ -129,29 +177,52 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_port_is_given_once_and_a_taken_one_rests() {
-        let pool = PortPool::new(PortRange { first: 100, last: 101 });
-        let now = Instant::now();
-        assert_eq!(pool.lease(now), Ok(100));
-        pool.quarantine(100, now);
-        assert_eq!(pool.lease(now), Ok(101));
-        assert_eq!(
-            pool.lease(now).unwrap_err().to_string(),
-            "no port is free between 100 and 101: 1 are used by containers, 1 by other programs; \
-             widen the range"
-        );
-        assert_eq!(pool.lease(now + QUARANTINE), Ok(100));
+    fn pool() -> PortPool {
+        PortPool::new(PortRange { first: 100, last: 101 })
     }
 
     #[test]
-    fn ports_of_containers_that_were_there_are_not_given_away() {
-        let pool = PortPool::new(PortRange { first: 100, last: 101 });
-        let now = Instant::now();
-        pool.claim(100);
-        assert_eq!(pool.lease(now), Ok(101));
-        assert!(pool.lease(now).is_err());
-        pool.release(100);
-        assert_eq!(pool.lease(now), Ok(100));
+    fn a_port_is_given_once_and_a_taken_one_rests() {
+        let (pool, now) = (pool(), Instant::now());
+        let first = pool.lease("staging", now).unwrap();
+        assert_eq!(first.port, 100);
+        first.quarantine(now);
+        let second = pool.lease("staging", now).unwrap();
+        assert_eq!(second.port, 101);
+        second.keep(now);
+        assert_eq!(
+            pool.lease("staging", now).unwrap_err().to_string(),
+            "no port is free between 100 and 101: 1 are used by containers, 1 by other programs; \
+             widen the range"
+        );
+        assert_eq!(pool.lease("staging", now + QUARANTINE).unwrap().port, 100);
+    }
+
+    #[test]
+    fn a_port_whose_container_did_not_come_up_is_free_again() {
+        let (pool, now) = (pool(), Instant::now());
+        let lease = pool.lease("staging", now).unwrap();
+        pool.observe("staging", &BTreeSet::new(), now);
+        assert_eq!(pool.lease("staging", now).unwrap().port, 101);
+        drop(lease);
+        assert_eq!(pool.lease("staging", now).unwrap().port, 100);
+    }
+
+    #[test]
+    fn ports_follow_the_containers_that_are_there() {
+        let (pool, now) = (pool(), Instant::now());
+        pool.observe("staging", &BTreeSet::from([100]), now);
+        pool.observe("production", &BTreeSet::new(), now);
+        let lease = pool.lease("production", now).unwrap();
+        assert_eq!(lease.port, 101);
+        lease.keep(now + Duration::from_secs(1));
+        // Asked before that container came up.
+        pool.observe("production", &BTreeSet::new(), now);
+        assert!(pool.lease("staging", now).is_err());
+        pool.observe("staging", &BTreeSet::new(), now + Duration::from_secs(1));
+        assert_eq!(pool.lease("staging", now).unwrap().port, 100);
+        pool.release(101);
+        pool.observe("staging", &BTreeSet::from([100]), now);
+        assert_eq!(pool.lease("staging", now).unwrap().port, 101);
     }
 }

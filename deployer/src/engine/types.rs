@@ -96,6 +96,8 @@ pub struct Container {
     pub name: String,
     pub image_id: String,
     pub labels: BTreeMap<String, String>,
+    /// Host port that it was made with: it is held, or will be, whether it runs or not.
+    pub published: Option<u16>,
     pub state: ContainerState,
 }
 

@@ -9,6 +9,7 @@ use crate::{
     rollout::{self, LogTarget, now_ms, upkeep},
     shared::Shared,
 };
+use std::time::Instant;
 
 /// The environment as it is, and the containers behind it.
 pub async fn observe(
@@ -19,10 +20,11 @@ pub async fn observe(
     // Asked before the containers: a job that ends in between only costs one more turn.
     let (rollouts, upkeep) = jobs.under_way();
     let wanted = labels::serving(&shared.instance, environment);
+    let asked = Instant::now();
     let containers = shared.engine.containers(&wanted).await?;
     if let Some(pool) = &shared.ports {
-        let taken = containers.iter().filter_map(rollout::host_port);
-        taken.for_each(|port| pool.claim(port));
+        let taken = containers.iter().filter_map(rollout::host_port).collect();
+        pool.observe(environment, &taken, asked);
     }
     let observed = Observed {
         containers: containers.iter().filter_map(observed).collect(),

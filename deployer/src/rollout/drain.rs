@@ -91,10 +91,10 @@ pub fn is_routed(shared: &Shared, container: &Container) -> bool {
     shared.routing.of(environment).into_values().any(|route| route == RouteState::To(target.clone()))
 }
 
-/// Port of the loopback address, of a container that runs and has one.
+/// Port of the loopback address, of a container that has one or will have it when it starts.
 pub fn host_port(container: &Container) -> Option<u16> {
     match container.state {
-        ContainerState::Running { host_port, .. } => host_port,
-        _ => None,
+        ContainerState::Running { host_port: Some(port), .. } => Some(port),
+        _ => container.published,
     }
 }

@@ -64,29 +64,30 @@ async fn attempt<'a>(
     // attempt's labels and a clean log.
     shared.engine.remove(&spec.name).await?;
     let mut spec = spec.clone();
-    let port = match &shared.ports {
+    let environment = spec.labels.get(labels::ENVIRONMENT).cloned().unwrap_or_default();
+    let lease = match &shared.ports {
         Some(pool) => Some(
-            pool.lease(Instant::now())
+            pool.lease(&environment, Instant::now())
                 .map_err(|e| RolloutError::failed(reason::NO_FREE_PORT, e.to_string()))?,
         ),
         None => None,
     };
-    if let (Some(port), Some(published)) = (port, spec.publish.as_mut()) {
-        published.0 = port;
+    if let (Some(lease), Some(published)) = (&lease, spec.publish.as_mut()) {
+        published.0 = lease.port;
     }
     let id = create(shared, &spec).await?;
     let claim = shared.claims.for_use(&id).ok_or(RolloutError::Aborted)?;
-    match shared.engine.start(&id).await {
-        Ok(()) => {}
-        Err(error) => {
-            // It would stay behind in `Created`, with its name taken.
-            shared.engine.remove(&id).await?;
-            if let (EngineError::PortTaken { .. }, Some(pool), Some(port)) = (&error, &shared.ports, port) {
-                pool.quarantine(port, Instant::now());
-                return Err(RolloutError::failed(reason::NO_FREE_PORT, error.to_string()));
-            }
-            return Err(error.into());
+    if let Err(error) = shared.engine.start(&id).await {
+        // It would stay behind in `Created`, with its name taken.
+        shared.engine.remove(&id).await?;
+        if let (EngineError::PortTaken { .. }, Some(lease)) = (&error, lease) {
+            lease.quarantine(Instant::now());
+            return Err(RolloutError::failed(reason::NO_FREE_PORT, error.to_string()));
         }
+        return Err(error.into());
+    }
+    if let Some(lease) = lease {
+        lease.keep(Instant::now());
     }
     match shared.engine.container(&id).await? {
         Some(container) => Ok((container, claim)),

@@ -32,7 +32,7 @@ pub async fn adopt(
 }
 
 /// Starts a container that has ended and routes to it once it answers. One whose model files are
-/// not as signed any more is removed: the plan then makes it anew, with all checks.
+/// not as signed any more, or that does not start, is removed: the plan then makes it anew, with all checks.
 pub async fn restart(
     shared: &Shared,
     environment: &str,
@@ -63,11 +63,21 @@ pub async fn restart(
         log.finish().await;
         return drain::remove_container(shared, container).await;
     }
-    log.finish().await;
-    let Some(_claim) = shared.claims.for_use(&container.id) else {
+    let Some(claim) = shared.claims.for_use(&container.id) else {
         return Err(in_removal(container));
     };
-    shared.engine.start(&container.id).await?;
+    let started = shared.engine.start(&container.id).await;
+    if let Err(error) = &started
+        && !error.is_unavailable()
+    {
+        // Its port may be another program's now: it would not start at the next try either.
+        log.event(&format!("it does not start ({error}): a new container takes its place"));
+        log.finish().await;
+        drop(claim);
+        return drain::remove_container(shared, container).await;
+    }
+    log.finish().await;
+    started?;
     adopt(shared, environment, model, container).await
 }
 

@@ -83,15 +83,8 @@ pub fn container(answer: ContainerInspectResponse) -> Container {
         .flat_map(HashMap::values)
         .filter_map(|endpoint| endpoint.ip_address.as_ref())
         .find_map(|text| text.parse().ok());
-    let host_port = answer
-        .network_settings
-        .as_ref()
-        .and_then(|n| n.ports.as_ref())
-        .into_iter()
-        .flat_map(HashMap::values)
-        .flatten()
-        .flatten()
-        .find_map(|binding| binding.host_port.as_ref()?.parse().ok());
+    let host_port = first_port(answer.network_settings.as_ref().and_then(|n| n.ports.as_ref()));
+    let published = first_port(answer.host_config.as_ref().and_then(|h| h.port_bindings.as_ref()));
     let state = answer.state.unwrap_or_default();
     let state = match state.status {
         Some(ContainerStateStatusEnum::CREATED) => ContainerState::Created,
@@ -110,8 +103,14 @@ pub fn container(answer: ContainerInspectResponse) -> Container {
         name: answer.name.unwrap_or_default().trim_start_matches('/').to_owned(),
         image_id: answer.image.unwrap_or_default(),
         labels: answer.config.and_then(|config| config.labels).unwrap_or_default().into_iter().collect(),
+        published,
         state,
     }
+}
+
+fn first_port(bindings: Option<&HashMap<String, Option<Vec<PortBinding>>>>) -> Option<u16> {
+    let bindings = bindings.into_iter().flat_map(HashMap::values).flatten().flatten();
+    bindings.filter_map(|binding| binding.host_port.as_ref()?.parse().ok()).find(|port| *port > 0)
 }
 
 /// A line of a log asked for with timestamps: `2026-11-22T17:45:29.123456789Z text`.
@@ -214,5 +213,21 @@ mod tests {
         );
         assert_eq!(proxy.to_string(), "host port 18081 is taken by another program");
         assert!(matches!(from("disk full"), EngineError::Refused { status: 500, .. }));
+    }
+
+    #[test]
+    fn a_container_that_has_ended_keeps_the_port_that_it_was_made_with() {
+        let binding = PortBinding { host_port: Some("20001".to_owned()), ..PortBinding::default() };
+        let host_config = HostConfig {
+            port_bindings: Some(HashMap::from([("8080/tcp".to_owned(), Some(vec![binding]))])),
+            ..HostConfig::default()
+        };
+        let answer = ContainerInspectResponse {
+            host_config: Some(host_config),
+            ..ContainerInspectResponse::default()
+        };
+        let ended = container(answer);
+        assert!(matches!(ended.state, ContainerState::Exited(_)));
+        assert_eq!(ended.published, Some(20_001));
     }
 }
