@@ -22,7 +22,8 @@ pub struct Desire {
 }
 
 /// Brings the environment that follows `to_follow` in line with the stage's labels; does nothing
-/// for `none` and `archived`. `retry` names the version whose failed rollout is to be tried again.
+/// for `none` and `archived`. `retry` names the version to bring up again when its rollout failed, or
+/// succeeded and it serves no more.
 /// Call it in the transaction that changed the labels, and [`super::Signals`] after its commit.
 pub async fn converge(
     tx: &mut Conn,
@@ -58,20 +59,36 @@ pub async fn converge(
     desire(tx, ids, cause, environment, row_id, wanted.as_ref(), before).await
 }
 
-/// Whether the desired version was asked for again after its rollout failed.
+/// Whether the desired version was asked for again after its rollout failed, or after it stopped.
 async fn must_retry(
     tx: &mut Conn,
     found: &deployments::DeploymentRow,
     retry: Option<&str>,
 ) -> Result<bool, DeploymentsError> {
-    let (Some(retry), Some(rollout_id)) = (retry, &found.desired_rollout_id) else {
-        return Ok(false);
-    };
-    if found.desired_uid.as_deref() != Some(retry) {
+    if retry.is_none() || found.desired_uid.as_deref() != retry {
         return Ok(false);
     }
-    let newest = rollouts::find(tx, rollout_id).await?;
-    Ok(newest.is_some_and(|found| found.rollout.phase == RolloutPhase::Failed))
+    Ok(desired_phase(tx, found).await? == Some(RolloutPhase::Failed) || has_stopped(tx, found).await?)
+}
+
+/// Whether what is desired was brought up, and serves no more.
+pub async fn has_stopped(
+    tx: &mut Conn,
+    found: &deployments::DeploymentRow,
+) -> Result<bool, DeploymentsError> {
+    Ok(found.desired_uid.is_some()
+        && found.serving_uid != found.desired_uid
+        && desired_phase(tx, found).await? == Some(RolloutPhase::Succeeded))
+}
+
+async fn desired_phase(
+    tx: &mut Conn,
+    found: &deployments::DeploymentRow,
+) -> Result<Option<RolloutPhase>, DeploymentsError> {
+    let Some(rollout_id) = &found.desired_rollout_id else {
+        return Ok(None);
+    };
+    Ok(rollouts::find(tx, rollout_id).await?.map(|found| found.rollout.phase))
 }
 
 async fn desire(

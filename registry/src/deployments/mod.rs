@@ -17,7 +17,7 @@ pub mod store;
 #[cfg(test)]
 mod tests;
 
-pub use desire::{Desire, converge};
+pub use desire::{Desire, converge, has_stopped};
 pub use error::DeploymentsError;
 pub use leases::acquire_lease;
 pub use logs::{LOG_LINES_MAX, append_log, follow_log, log_page};

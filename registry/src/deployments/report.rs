@@ -192,7 +192,8 @@ async fn stop(
             expected: "a generation that was desired",
         });
     }
-    let closed = serving::close(tx, row.id, cause.at_ms).await?;
+    // A stop that reports late says nothing about what a newer rollout has brought up since.
+    let closed = serving::close_up_to(tx, row.id, report.generation, cause.at_ms).await?;
     deployments::observe(tx, row.id, report.generation).await?;
     if closed == 0 {
         return Ok(());

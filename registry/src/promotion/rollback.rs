@@ -9,7 +9,7 @@ use crate::{
     audit::{self, Cause},
     db::Conn,
     deployments::{
-        DeploymentsError, check_environment, converge,
+        DeploymentsError, check_environment, converge, has_stopped,
         store::{
             deployments::{self, DeploymentRow},
             serving::{self, Served},
@@ -135,7 +135,10 @@ async fn target(tx: &mut Conn, input: &Input) -> Result<Version, PromotionError>
         }
         .into());
     }
-    if deployment.is_some_and(|d| d.desired_uid.as_deref() == Some(version.uid.as_str())) {
+    if let Some(deployment) = deployment
+        && deployment.desired_uid.as_deref() == Some(version.uid.as_str())
+        && !has_stopped(tx, &deployment).await?
+    {
         let environment = environment.to_owned();
         return Err(PromotionError::AlreadyDesired { subject: version.subject(), environment });
     }

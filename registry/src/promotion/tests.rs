@@ -2,7 +2,7 @@
 
 use super::{Others, PromotionError, Transition, history, promote, rollback};
 use crate::{
-    deployments::{self, acquire_lease, report_rollout},
+    deployments::{self, acquire_lease, report_rollout, report_stopped},
     error::Failure as _,
     idempotency::Once,
     models::{ModelsError, delete_version, latest_versions, version},
@@ -10,8 +10,8 @@ use crate::{
 };
 use serde_json::json;
 use waybill_client::api::{
-    AcquireLease, CreateRollback, Lease, Promotion, PromotionKind, ReportRollout, Revision, Rollout,
-    RolloutPhase, Stage,
+    AcquireLease, CreateRollback, Lease, Promotion, PromotionKind, ReportRollout, ReportStopped, Revision,
+    Rollout, RolloutPhase, Stage,
 };
 use waybill_proof::Digest;
 
@@ -134,6 +134,56 @@ async fn a_failed_rollout_leaves_serving_alone() {
         let gone = back(&registry, None).await.unwrap();
         assert_eq!(gone.version, 1, "what serves, not what served before it");
         assert_eq!((state(&registry).await, loads(&registry).await), ((Some(1), Some(1)), vec![1]));
+    })
+    .await;
+}
+
+async fn stops(registry: &TestRegistry, generation: i64) {
+    let fence = lease(registry).await.fence;
+    let report = ReportStopped { fence, generation, message: "gone".into() };
+    report_stopped(registry.app(), cause(), PRODUCTION, "iris", report).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_late_stop_leaves_the_newer_version_serving() {
+    each_registry(|registry| async move {
+        registry.frozen("iris", "one").await;
+        serves(&registry, 1).await;
+        move_to(&registry, 1, Stage::None, Others::Stay).await;
+        let emptied = deployments::deployment(registry.app(), PRODUCTION, "iris").await.unwrap().generation;
+        serves(&registry, 1).await;
+        stops(&registry, emptied).await;
+        assert_eq!(state(&registry).await, (Some(1), Some(1)), "the stop was of an older generation");
+        let present = deployments::deployment(registry.app(), PRODUCTION, "iris").await.unwrap();
+        assert!(present.generation > emptied);
+        assert_eq!(present.observed_generation, present.generation);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_stopped_is_brought_up_again_when_asked() {
+    each_registry(|registry| async move {
+        registry.frozen("iris", "one").await;
+        let first = to_production(&registry, 1).await;
+        rolls_out(&registry, &first, RolloutPhase::Succeeded).await;
+        let same = to_production(&registry, 1).await;
+        assert_eq!(same.rollout_id, first.rollout_id, "it serves");
+        let generation = || async {
+            deployments::deployment(registry.app(), PRODUCTION, "iris").await.unwrap().generation
+        };
+        stops(&registry, generation().await).await;
+        assert_eq!(state(&registry).await, (Some(1), None));
+        let again = to_production(&registry, 1).await;
+        assert_ne!(again.rollout_id, first.rollout_id);
+        assert_eq!(back(&registry, Some(1)).await.unwrap_err().code(), "ALREADY_DESIRED", "it is under way");
+        rolls_out(&registry, &again, RolloutPhase::Succeeded).await;
+
+        stops(&registry, generation().await).await;
+        let back = back(&registry, Some(1)).await.unwrap();
+        assert_ne!(back.rollout_id, again.rollout_id);
+        rolls_out(&registry, &back, RolloutPhase::Succeeded).await;
+        assert_eq!(state(&registry).await, (Some(1), Some(1)));
     })
     .await;
 }

@@ -12,6 +12,27 @@ pub async fn close(tx: &mut Conn, deployment: i64, now_ms: i64) -> Result<u64, D
         .await
 }
 
+/// Ends the open interval unless a rollout newer than `generation` opened it; the number of
+/// intervals ended.
+pub async fn close_up_to(
+    tx: &mut Conn,
+    deployment: i64,
+    generation: i64,
+    now_ms: i64,
+) -> Result<u64, DbError> {
+    tx.query(
+        "UPDATE serving_intervals SET to_ms = $2
+         WHERE deployment = $1 AND to_ms IS NULL AND NOT EXISTS (
+             SELECT 1 FROM rollouts r
+             WHERE r.rollout_id = serving_intervals.rollout_id AND r.generation > $3)",
+    )
+    .bind(deployment)
+    .bind(now_ms)
+    .bind(generation)
+    .execute()
+    .await
+}
+
 /// An interval about to open.
 pub struct NewInterval<'a> {
     pub deployment: i64,
