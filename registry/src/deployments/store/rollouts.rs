@@ -72,21 +72,25 @@ pub async fn find(conn: &mut Conn, rollout_id: &str) -> Result<Option<Found>, Db
     row.map(Row::read).transpose()
 }
 
-/// The newest rollout of every deployment, by deployment row id.
+/// The newest rollout of every deployment, by deployment row id: one look into the index for each,
+/// however many rollouts there were.
 pub async fn newest(conn: &mut Conn, environment: Option<&str>) -> Result<HashMap<i64, Rollout>, DbError> {
     let rows: Vec<Row> = match environment {
         Some(environment) => {
             conn.query(select_rollouts!(
-                "WHERE r.id IN (SELECT MAX(id) FROM rollouts GROUP BY deployment) AND d.environment = $1"
+                "WHERE r.id = (SELECT MAX(x.id) FROM rollouts x WHERE x.deployment = d.id)
+                     AND d.environment = $1"
             ))
             .bind(environment.to_owned())
             .all()
             .await?
         }
         None => {
-            conn.query(select_rollouts!("WHERE r.id IN (SELECT MAX(id) FROM rollouts GROUP BY deployment)"))
-                .all()
-                .await?
+            conn.query(select_rollouts!(
+                "WHERE r.id = (SELECT MAX(x.id) FROM rollouts x WHERE x.deployment = d.id)"
+            ))
+            .all()
+            .await?
         }
     };
     rows.into_iter().map(|row| row.read().map(|found| (found.deployment, found.rollout))).collect()
