@@ -10,7 +10,11 @@ use super::{
     store::{self, NewBlob, StoredBlob},
     tree::{self, Entry, Node},
 };
-use crate::{clock::Clock, db::Db, ids::Ids};
+use crate::{
+    clock::Clock,
+    db::{Conn, Db},
+    ids::Ids,
+};
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use std::{convert::Infallible, ops::Range, sync::Arc};
@@ -221,10 +225,7 @@ impl ContentStore {
     where
         I: Clone + Send + Sync + 'static,
         T: Send + 'static,
-        F: for<'t> Fn(
-                &'t mut crate::db::Conn,
-                &'t I,
-            ) -> futures::future::BoxFuture<'t, Result<T, ArtifactError>>
+        F: for<'t> Fn(&'t mut Conn, &'t I) -> futures::future::BoxFuture<'t, Result<T, ArtifactError>>
             + Clone
             + Send
             + Sync
@@ -330,21 +331,6 @@ impl ContentStore {
                 tracing::warn!(%error, "a damaged blob could not be marked");
             }
         });
-    }
-
-    /// A small blob whole. Fails with [`ArtifactError::TooLarge`] past `max_bytes`.
-    pub async fn read_bytes(&self, digest: &Digest, max_bytes: u64) -> Result<Bytes, ArtifactError> {
-        let blob = self.find(digest).await?;
-        let size_bytes = blob.size_bytes;
-        if size_bytes > max_bytes {
-            return Err(ArtifactError::TooLarge { digest: *digest, size_bytes, max_bytes });
-        }
-        let mut pieces = self.open_blob(blob, None).await?;
-        let mut whole = Vec::with_capacity(size_bytes as usize);
-        while let Some(piece) = pieces.next().await {
-            whole.extend_from_slice(&piece?);
-        }
-        Ok(whole.into())
     }
 
     /// The file at `path`, in the run trees or the frozen ones.

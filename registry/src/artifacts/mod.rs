@@ -13,7 +13,8 @@ mod location;
 mod path;
 mod read;
 pub mod routes;
-pub mod store;
+pub mod small;
+mod store;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

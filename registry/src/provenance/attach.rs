@@ -61,7 +61,7 @@ pub(super) async fn document_in(
 ) -> Result<Bytes, ProvenanceError> {
     match store::inline_content(conn, digest).await? {
         Some(text) => Ok(text.into()),
-        None => Ok(app.content.read_bytes(digest, size_bytes).await?),
+        None => Ok(app.content.read_bytes_with(conn, digest, size_bytes).await?),
     }
 }
 
