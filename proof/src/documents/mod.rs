@@ -2,6 +2,7 @@
 //! `schema_version` and a generated schema in `schemas/`.
 
 mod experiment_config;
+mod integer;
 mod lockfile;
 mod metric;
 mod redact;

@@ -1,6 +1,6 @@
 //! What a run looked like at one moment, and once it had ended.
 
-use super::{Dataset, Document, MetricNumber, SchemaVersion, redact};
+use super::{Dataset, Document, MetricNumber, SchemaVersion, integer, redact};
 use crate::media_type;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,11 @@ pub struct RunSnapshot {
     pub user: Option<String>,
     /// `RUNNING`, `SCHEDULED`, `FINISHED`, `FAILED` or `KILLED`.
     pub status: String,
+    #[serde(with = "integer")]
+    #[schemars(schema_with = "integer::schema")]
     pub start_time_ms: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "integer::option")]
+    #[schemars(schema_with = "integer::option::schema")]
     pub end_time_ms: Option<i64>,
     #[serde(default, serialize_with = "redact::texts")]
     #[schemars(with = "BTreeMap<String, String>")]
@@ -42,7 +45,11 @@ pub struct RunSnapshot {
 #[serde(deny_unknown_fields)]
 pub struct MetricValue {
     pub value: MetricNumber,
+    #[serde(with = "integer")]
+    #[schemars(schema_with = "integer::schema")]
     pub step: i64,
+    #[serde(with = "integer")]
+    #[schemars(schema_with = "integer::schema")]
     pub timestamp_ms: i64,
 }
 
