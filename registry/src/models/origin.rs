@@ -12,8 +12,7 @@ use crate::{
     artifacts::{ArtifactPath, tree, uploads},
     db::Conn,
     logged_models::{self, LoggedModel},
-    provenance,
-    runs::{self, RunStatus},
+    provenance, runs,
 };
 use waybill_client::api::{Custody, Stage};
 use waybill_proof::{
@@ -35,7 +34,6 @@ pub struct Origin {
     pub logged_model_id: Option<String>,
     pub run: Option<RunSnapshot>,
     pub logged_model: Option<LoggedModelSnapshot>,
-    pub run_has_ended: bool,
 }
 
 /// Files and names found, before lineage is looked up.
@@ -75,7 +73,6 @@ pub async fn find(app: &App, asked: &Registering) -> Result<Origin, ModelsError>
         Some(id) if found.files.is_some() => provenance::run_snapshot(&mut conn, id).await?,
         _ => None,
     };
-    let ended = |run: &RunSnapshot| RunStatus::parse(&run.status).is_some_and(RunStatus::has_ended);
     Ok(Origin {
         custody: match (&found.files, is_prompt) {
             (_, true) => Custody::Prompt,
@@ -85,7 +82,6 @@ pub async fn find(app: &App, asked: &Registering) -> Result<Origin, ModelsError>
         source: found.source,
         location: found.location,
         files: found.files.filter(|_| !is_prompt),
-        run_has_ended: run.as_ref().is_some_and(ended),
         run_id,
         logged_model_id,
         run,
@@ -199,7 +195,7 @@ async fn files_at(app: &App, conn: &mut Conn, path: &str) -> Result<Option<Vec<M
             let version = versions::find_by_uid(conn, uid).await?;
             let prefix = if inside.is_empty() { String::new() } else { format!("{inside}/") };
             let all = match &version {
-                Some(version) => files_of(app, version).await?,
+                Some(version) => files_of(app, conn, version).await?,
                 None => Vec::new(),
             };
             all.into_iter()
@@ -215,12 +211,16 @@ async fn files_at(app: &App, conn: &mut Conn, path: &str) -> Result<Option<Vec<M
 }
 
 /// The files of a frozen version, by its manifest; none for any other custody.
-async fn files_of(app: &App, version: &super::Version) -> Result<Vec<ModelFile>, ModelsError> {
+async fn files_of(
+    app: &App,
+    conn: &mut Conn,
+    version: &super::Version,
+) -> Result<Vec<ModelFile>, ModelsError> {
     let Some(content) = &version.content else {
         return Ok(Vec::new());
     };
     let max_bytes = waybill_proof::manifest::MAX_MANIFEST_BYTES as u64;
-    let bytes = app.content.read_bytes(&content.manifest_digest, max_bytes).await?;
+    let bytes = app.content.read_bytes_with(conn, &content.manifest_digest, max_bytes).await?;
     Ok(Manifest::parse(&bytes)?.files().to_vec())
 }
 
@@ -260,7 +260,7 @@ async fn another_version(
             ));
         }
     }
-    let files = files_of(app, &version).await?;
+    let files = files_of(app, conn, &version).await?;
     Ok(Found {
         source: format!("models:/{name}/{number}"),
         location: version.location,

@@ -100,9 +100,8 @@ pub async fn register(app: &App, cause: Cause, asked: Registering) -> Result<Ver
     };
     let input = Input { asked, new, evidence, signer: Arc::clone(&app.signer), cause };
     let version = app.db.write(input, |tx, input| Box::pin(insert(tx, input))).await?;
-    if let (Custody::Frozen, Some(run_id)) = (version.custody, &version.run_id)
-        && origin.run_has_ended
-    {
+    if let (Custody::Frozen, Some(run_id)) = (version.custody, &version.run_id) {
+        // It may have ended while its model was being registered, and found no version to attest to.
         provenance::run_ended(app, run_id);
     }
     Ok(version)

@@ -9,8 +9,9 @@ use crate::{
     error::Failure as _,
     provenance,
     runs::{
-        RunStatus,
+        LoggedMetric, Metric, RunStatus,
         lifecycle::{self, StartRun, Update},
+        logging,
     },
     testing::{TestRegistry, cause, each_registry},
 };
@@ -271,35 +272,96 @@ async fn custody_follows_the_source() {
 async fn the_end_of_a_run_is_attested_once() {
     each_registry(|registry| async move {
         let app = registry.app();
-        let start = StartRun {
-            experiment_id: 0,
-            user_id: "ann".into(),
-            start_time_ms: 1,
-            name: None,
-            tags: Vec::new(),
-        };
-        let run = lifecycle::start(app, start).await.unwrap().run;
-        registry.put(&[(&format!("0/{}/artifacts/model/MLmodel", run.run_id), "text")]).await;
-        let asked = Registering {
-            name: "iris".into(),
-            from: Content::Source(format!("runs:/{}/model", run.run_id)),
-            make_model: true,
-            ..Registering::default()
-        };
+        let (run_id, asked) = started(&registry).await;
         let made = register(app, cause(), asked).await.unwrap();
-        assert_eq!((made.custody, made.run_id.as_ref()), (Custody::Frozen, Some(&run.run_id)));
+        assert_eq!((made.custody, made.run_id.as_ref()), (Custody::Frozen, Some(&run_id)));
+        provenance::attest(app, &run_id).await.unwrap();
         assert_eq!(attested(&registry, &made.uid).await, 0, "the run goes on");
 
         let end = || Update { status: Some(RunStatus::Finished), end_time_ms: Some(9), name: None };
-        lifecycle::update(app, run.run_id.clone(), end()).await.unwrap();
+        lifecycle::update(app, run_id.clone(), end()).await.unwrap();
         while attested(&registry, &made.uid).await == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        provenance::attest(app, &run.run_id).await.unwrap();
+        provenance::attest(app, &run_id).await.unwrap();
         assert_eq!(attested(&registry, &made.uid).await, 1, "the same end again says nothing new");
         assert!(registry.verify(&made.uid, &made).await.passed());
     })
     .await;
+}
+
+/// What a client sends who takes nanoseconds for milliseconds, or counts steps from 2^62.
+#[tokio::test]
+async fn a_run_with_integers_beyond_a_double_is_registered() {
+    each_registry(|registry| async move {
+        let app = registry.app();
+        let (run_id, asked) = started(&registry).await;
+        let metric =
+            Metric { key: "loss".into(), value: 0.5, timestamp_ms: 1_790_000_000_000_000_001, step: 1 << 62 };
+        let logged = LoggedMetric { metric, model_id: None, dataset_name: None, dataset_digest: None };
+        logging::metric(app, run_id.clone(), logged).await.unwrap();
+        let made = register(app, cause(), asked).await.unwrap();
+        let end = Update { status: Some(RunStatus::Finished), end_time_ms: Some(i64::MAX), name: None };
+        lifecycle::update(app, run_id.clone(), end).await.unwrap();
+        provenance::attest(app, &run_id).await.unwrap();
+        assert!(attested(&registry, &made.uid).await > 0);
+        assert!(registry.verify(&made.uid, &made).await.passed());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_run_that_ends_while_it_is_registered_is_attested() {
+    each_registry(|registry| async move {
+        let app = registry.app();
+        for _ in 0..8 {
+            let (run_id, asked) = started(&registry).await;
+            let end = Update { status: Some(RunStatus::Finished), end_time_ms: Some(9), name: None };
+            let (made, ended) =
+                tokio::join!(register(app, cause(), asked), lifecycle::update(app, run_id, end));
+            ended.unwrap();
+            let uid = made.unwrap().uid;
+            let all = async {
+                while attested(&registry, &uid).await == 0 {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(20), all).await.expect("its end is attested");
+        }
+    })
+    .await;
+}
+
+/// A registration as a copy reads a manifest while it reads rows.
+#[tokio::test]
+async fn many_copies_at_once_do_not_wait_for_each_other() {
+    each_registry(|registry| async move {
+        registry.frozen("iris", "one").await;
+        let copies = (0..24).map(|_| {
+            let asked = Registering {
+                name: "copy".into(),
+                from: Content::Source("models:/iris/1".into()),
+                make_model: true,
+                ..Registering::default()
+            };
+            register(registry.app(), cause(), asked)
+        });
+        for made in join_all(copies).await {
+            assert_eq!(made.unwrap().custody, Custody::Frozen);
+        }
+    })
+    .await;
+}
+
+/// A running run with a model, and the registration of it.
+async fn started(registry: &TestRegistry) -> (String, Registering) {
+    let start =
+        StartRun { experiment_id: 0, user_id: "ann".into(), start_time_ms: 1, name: None, tags: Vec::new() };
+    let run_id = lifecycle::start(registry.app(), start).await.unwrap().run.run_id;
+    registry.put(&[(&format!("0/{run_id}/artifacts/model/MLmodel"), "text")]).await;
+    let from = Content::Source(format!("runs:/{run_id}/model"));
+    let asked = Registering { name: "iris".into(), from, make_model: true, ..Registering::default() };
+    (run_id, asked)
 }
 
 async fn attested(registry: &TestRegistry, uid: &str) -> usize {

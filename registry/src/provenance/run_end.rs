@@ -11,16 +11,17 @@ use super::{
 use crate::{
     app::App,
     models::{Version, store::versions},
+    runs::RunStatus,
 };
 use waybill_proof::{
-    bundle::Bundle,
+    bundle::{Bundle, MAX_BUNDLE_BYTES},
     documents::{RunCompleted, RunSnapshot, SchemaVersion},
     media_type,
     statement::{Predicate, RunEnd},
 };
 
-/// Attests the end of a run to its frozen versions, in the background. Call it after the commit
-/// that ended the run; what a crash loses is made up for by [`catch_up`].
+/// Attests the end of a run to its frozen versions, in the background, when it has ended. Call it
+/// after the commit that ended the run and after one that registered a version of it; what a crash loses is made up for by [`catch_up`].
 pub fn run_ended(app: &App, run_id: &str) {
     let (app, run_id) = (app.clone(), run_id.to_owned());
     tokio::spawn(async move {
@@ -43,12 +44,15 @@ pub fn catch_up(app: &App) {
 async fn attest_missing(app: &App) -> Result<(), ProvenanceError> {
     let runs = store::runs_without_end(&mut app.db.read().await?, media_type::RUN_COMPLETED).await?;
     for run_id in runs {
-        attest(app, &run_id).await?;
+        // One run that cannot be attested keeps the others from nothing.
+        if let Err(error) = attest(app, &run_id).await {
+            tracing::error!(run_id, %error, "the end of a run could not be attested; the next start tries again");
+        }
     }
     Ok(())
 }
 
-/// Attests the end of a run to its frozen versions; an end that was attested before is not again.
+/// Attests the end of a run, once there is one, to its frozen versions; an end that was attested before is not again.
 pub async fn attest(app: &App, run_id: &str) -> Result<(), ProvenanceError> {
     let mut conn = app.db.snapshot().await?;
     let versions = versions::frozen_of_run(&mut conn, run_id).await?;
@@ -58,6 +62,9 @@ pub async fn attest(app: &App, run_id: &str) -> Result<(), ProvenanceError> {
     let Some(run) = run_snapshot(&mut conn, run_id).await? else {
         return Ok(());
     };
+    if !RunStatus::parse(&run.status).is_some_and(RunStatus::has_ended) {
+        return Ok(());
+    }
     let mut made = Vec::new();
     for version in versions {
         let newest = newest(app, &mut conn, &version.uid).await?;
@@ -116,5 +123,10 @@ fn statement(
         completed,
     };
     let bytes = end.sign(app.signer.as_ref())?;
+    if bytes.len() > MAX_BUNDLE_BYTES {
+        // Nobody would read it, and it would stand in the way of what is read.
+        tracing::warn!(run_id = run.run_id, bytes = bytes.len(), "the end of a run is too large to attest");
+        return Ok(None);
+    }
     Ok(Some(inline_bundle(app.signer.as_ref(), media_type::RUN_COMPLETED, &bytes)))
 }
