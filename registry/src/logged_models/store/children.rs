@@ -3,7 +3,7 @@
 use crate::{
     db::{
         Conn, DbError,
-        sql::{ROWS_PER_STATEMENT, Sql, Value},
+        sql::{KEYS_PER_STATEMENT, ROWS_PER_STATEMENT, Sql, Value},
     },
     logged_models::{LoggedModel, ModelMetric},
     runs::{KeyValue, LoggedMetric, Metric, Run},
@@ -29,26 +29,15 @@ struct Row {
     dataset_digest: Option<String>,
 }
 
-/// `models` with their tags, params and metrics, in one statement.
+/// `models` with their tags, params and metrics.
 pub async fn fill(conn: &mut Conn, mut models: Vec<LoggedModel>) -> Result<Vec<LoggedModel>, DbError> {
-    if models.is_empty() {
-        return Ok(models);
-    }
     let positions: HashMap<i64, usize> = models.iter().enumerate().map(|(i, model)| (model.mid, i)).collect();
-    let mut sql = Sql::new(conn.engine(), "WITH page (mid) AS (VALUES ");
-    sql.bind_rows(models.iter().map(|model| [Value::from(model.mid)]));
-    sql.push(
-        ") SELECT m.mid, CAST(2 AS BIGINT) AS kind, m.key, m.run_id AS text, m.value, m.is_nan, m.timestamp_ms,
-             m.step, m.dataset_name, m.dataset_digest
-             FROM page JOIN logged_model_metrics m ON m.mid = page.mid
-         UNION ALL SELECT p.mid, 0, p.key, p.value, 0.0, FALSE, 0, 0, NULL, NULL
-             FROM page JOIN logged_model_params p ON p.mid = page.mid
-         UNION ALL SELECT t.mid, 1, t.key, t.value, 0.0, FALSE, 0, 0, NULL, NULL
-             FROM page JOIN logged_model_tags t ON t.mid = page.mid",
-    );
-    for row in conn.generated(sql).all::<Row>().await? {
-        if let Some(model) = positions.get(&row.mid).and_then(|i| models.get_mut(*i)) {
-            take(model, row)?;
+    let mids: Vec<i64> = models.iter().map(|model| model.mid).collect();
+    for some in mids.chunks(KEYS_PER_STATEMENT) {
+        for row in rows(conn, some).await? {
+            if let Some(model) = positions.get(&row.mid).and_then(|i| models.get_mut(*i)) {
+                take(model, row)?;
+            }
         }
     }
     for model in &mut models {
@@ -60,6 +49,21 @@ pub async fn fill(conn: &mut Conn, mut models: Vec<LoggedModel>) -> Result<Vec<L
         });
     }
     Ok(models)
+}
+
+async fn rows(conn: &mut Conn, mids: &[i64]) -> Result<Vec<Row>, DbError> {
+    let mut sql = Sql::new(conn.engine(), "WITH page (mid) AS (VALUES ");
+    sql.bind_rows(mids.iter().map(|mid| [Value::from(*mid)]));
+    sql.push(
+        ") SELECT m.mid, CAST(2 AS BIGINT) AS kind, m.key, m.run_id AS text, m.value, m.is_nan, m.timestamp_ms,
+             m.step, m.dataset_name, m.dataset_digest
+             FROM page JOIN logged_model_metrics m ON m.mid = page.mid
+         UNION ALL SELECT p.mid, 0, p.key, p.value, 0.0, FALSE, 0, 0, NULL, NULL
+             FROM page JOIN logged_model_params p ON p.mid = page.mid
+         UNION ALL SELECT t.mid, 1, t.key, t.value, 0.0, FALSE, 0, 0, NULL, NULL
+             FROM page JOIN logged_model_tags t ON t.mid = page.mid",
+    );
+    conn.generated(sql).all().await
 }
 
 fn take(model: &mut LoggedModel, row: Row) -> Result<(), DbError> {

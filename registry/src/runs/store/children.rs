@@ -1,9 +1,9 @@
-//! What was logged to runs, read for a whole page of them in one statement.
+//! What was logged to runs, read for a whole page of them at once.
 
 use crate::{
     db::{
         Conn, DbError,
-        sql::{Sql, Value},
+        sql::{KEYS_PER_STATEMENT, Sql, Value},
     },
     runs::types::{Dataset, DatasetInput, KeyValue, Metric, ModelOutput, Run, RunDetails},
 };
@@ -34,22 +34,22 @@ struct Row {
 pub async fn details(conn: &mut Conn, runs: Vec<Run>) -> Result<Vec<RunDetails>, DbError> {
     let positions: HashMap<i64, usize> = runs.iter().enumerate().map(|(i, run)| (run.rid, i)).collect();
     let mut all: Vec<RunDetails> = runs.into_iter().map(empty).collect();
-    if all.is_empty() {
-        return Ok(all);
-    }
     let mut with_datasets = Vec::new();
-    for row in rows(conn, &all).await? {
-        let Some(details) = positions.get(&row.rid).and_then(|i| all.get_mut(*i)) else {
-            continue;
-        };
-        if row.kind == HAS_DATASETS {
-            with_datasets.push(row.rid);
-        } else {
-            details.take(row)?;
+    let rids: Vec<i64> = all.iter().map(|details| details.run.rid).collect();
+    for some in rids.chunks(KEYS_PER_STATEMENT) {
+        for row in rows(conn, some).await? {
+            let Some(details) = positions.get(&row.rid).and_then(|i| all.get_mut(*i)) else {
+                continue;
+            };
+            if row.kind == HAS_DATASETS {
+                with_datasets.push(row.rid);
+            } else {
+                details.take(row)?;
+            }
         }
     }
-    if !with_datasets.is_empty() {
-        for (rid, input) in datasets(conn, &with_datasets).await? {
+    for some in with_datasets.chunks(KEYS_PER_STATEMENT) {
+        for (rid, input) in datasets(conn, some).await? {
             if let Some(details) = positions.get(&rid).and_then(|i| all.get_mut(*i)) {
                 details.datasets.push(input);
             }
@@ -102,8 +102,8 @@ impl RunDetails {
 }
 
 /// One statement for all tables: on an idle machine each costs 50 µs more than its work.
-async fn rows(conn: &mut Conn, page: &[RunDetails]) -> Result<Vec<Row>, DbError> {
-    let mut sql = page_of(conn, page.iter().map(|details| details.run.rid));
+async fn rows(conn: &mut Conn, rids: &[i64]) -> Result<Vec<Row>, DbError> {
+    let mut sql = page_of(conn, rids.iter().copied());
     sql.push(
         "SELECT m.rid, CAST(0 AS BIGINT) AS kind, m.key, '' AS text, m.value, m.is_nan, m.timestamp_ms, m.step
              FROM page JOIN latest_metrics m ON m.rid = page.rid

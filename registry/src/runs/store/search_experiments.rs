@@ -2,7 +2,7 @@ use super::experiments::Row;
 use crate::{
     db::{
         Conn, DbError,
-        sql::{Sql, Value},
+        sql::{KEYS_PER_STATEMENT, Sql, Value},
     },
     runs::types::{Experiment, KeyValue, ViewType},
     search::{self, Attribute, Child, Entity, Field, Key, Kind, Order, Page, Position, Query, Sorted},
@@ -50,20 +50,20 @@ pub async fn search_experiments(
 }
 
 async fn with_tags(conn: &mut Conn, mut experiments: Vec<Experiment>) -> Result<Vec<Experiment>, DbError> {
-    if experiments.is_empty() {
-        return Ok(experiments);
-    }
     let positions: HashMap<i64, usize> =
         experiments.iter().enumerate().map(|(i, experiment)| (experiment.experiment_id, i)).collect();
-    let mut sql = Sql::new(conn.engine(), "WITH page (experiment_id) AS (VALUES ");
-    sql.bind_rows(experiments.iter().map(|experiment| [Value::from(experiment.experiment_id)]));
-    sql.push(
-        ") SELECT t.experiment_id, t.key, t.value
-         FROM page JOIN experiment_tags t ON t.experiment_id = page.experiment_id ORDER BY t.key",
-    );
-    for (experiment_id, key, value) in conn.generated(sql).all::<(i64, String, String)>().await? {
-        if let Some(experiment) = positions.get(&experiment_id).and_then(|i| experiments.get_mut(*i)) {
-            experiment.tags.push(KeyValue { key, value });
+    let ids: Vec<i64> = experiments.iter().map(|experiment| experiment.experiment_id).collect();
+    for some in ids.chunks(KEYS_PER_STATEMENT) {
+        let mut sql = Sql::new(conn.engine(), "WITH page (experiment_id) AS (VALUES ");
+        sql.bind_rows(some.iter().map(|id| [Value::from(*id)]));
+        sql.push(
+            ") SELECT t.experiment_id, t.key, t.value
+             FROM page JOIN experiment_tags t ON t.experiment_id = page.experiment_id ORDER BY t.key",
+        );
+        for (experiment_id, key, value) in conn.generated(sql).all::<(i64, String, String)>().await? {
+            if let Some(experiment) = positions.get(&experiment_id).and_then(|i| experiments.get_mut(*i)) {
+                experiment.tags.push(KeyValue { key, value });
+            }
         }
     }
     Ok(experiments)

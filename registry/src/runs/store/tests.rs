@@ -192,3 +192,20 @@ async fn datasets_are_shared_within_an_experiment() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_page_may_be_longer_than_a_statement_binds() {
+    each(|tx, ()| {
+        Box::pin(async move {
+            let last = run(tx, "a").await.unwrap();
+            set_tags(tx, &last, &[pair("team", "blue")]).await.unwrap();
+            let page: Vec<Run> =
+                (1..=40_000).map(|n| Run { rid: last.rid + 40_000 - n, ..last.clone() }).collect();
+            let all = details(tx, page).await.unwrap();
+            assert_eq!(all.len(), 40_000);
+            assert_eq!(all[39_999].tags, [pair("team", "blue")]);
+            Ok(())
+        })
+    })
+    .await;
+}
