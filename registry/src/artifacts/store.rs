@@ -43,7 +43,7 @@ pub(super) struct BlobRow {
 const BLOB: &str = "blob";
 const ARRIVAL: &str = "arrival";
 const AVAILABLE: &str = "available";
-const DAMAGED: &str = "damaged";
+pub const DAMAGED: &str = "damaged";
 
 impl TryFrom<BlobRow> for StoredBlob {
     type Error = DbError;

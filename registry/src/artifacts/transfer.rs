@@ -1,12 +1,12 @@
 //! Blobs on their way from one registry's store into another's: what a restore needs.
 
-use super::{ArtifactError, BlobInfo, Body, ContentStore, Expected, ingest};
+use super::{ArtifactError, BlobInfo, Body, ContentStore, Expected, ingest, store};
 use crate::db::{
     Conn, DbError,
     dump::{Row, Table},
 };
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use waybill_proof::Digest;
 
 /// A blob as the rows of a dump tell it.
@@ -66,13 +66,28 @@ impl DumpedBlob {
             .collect()
     }
 
-    /// Rewrites dumped rows to where [`ContentStore::place`] put the bytes.
-    pub fn relocate(table: &Table, rows: &mut [Row]) {
+    /// Tells one copy of the bytes from another.
+    pub fn generation(&self) -> &str {
+        &self.generation
+    }
+
+    /// Rewrites dumped rows to where [`ContentStore::place`] put the bytes; those of the generations
+    /// `lost` are nowhere.
+    pub fn relocate(table: &Table, rows: &mut [Row], lost: &HashSet<&str>) {
         if table.name != "representations" {
             return;
         }
-        let Ok(layout) = column(table, "layout") else { return };
+        let (Ok(layout), Ok(state), Ok(generation)) =
+            (column(table, "layout"), column(table, "state"), column(table, "generation"))
+        else {
+            return;
+        };
         for row in rows {
+            if text(row, generation).is_ok_and(|generation| lost.contains(generation))
+                && let Some(value) = row.get_mut(state)
+            {
+                *value = Value::from(store::DAMAGED);
+            }
             if let Some(value) = row.get_mut(layout) {
                 *value = Value::from("blob");
             }

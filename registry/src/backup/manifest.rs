@@ -9,8 +9,8 @@ use waybill_proof::Digest;
 /// Layout of the folder; another number means another layout.
 pub const FORMAT: u32 = 1;
 pub const FILE: &str = "manifest.json";
-/// A manifest names tables and keys, not blobs: it stays small.
-const MAX_BYTES: u64 = 1024 * 1024;
+/// A manifest names tables, keys and damaged blobs, not every blob: it stays small.
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,6 +23,9 @@ pub struct Manifest {
     pub tables: Vec<TableFile>,
     pub blob_count: u64,
     pub blob_bytes: u64,
+    /// Blobs that the rows name and the backup lacks: their bytes were damaged when it was taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<Digest>,
     pub keys: Vec<KeyFile>,
 }
 

@@ -9,13 +9,14 @@ use crate::{
     clock::SystemClock,
     config::Config,
     db::{
-        Db,
+        Conn, Db,
         dump::{Importer, Row, Table},
     },
     ids::RandomIds,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use std::{
+    collections::HashSet,
     fs::{self, File},
     io::{BufRead as _, BufReader},
     path::Path,
@@ -42,6 +43,7 @@ pub async fn restore(src: &Path, config: &Config, progress: &dyn Progress) -> Re
         refuse_other_key(&files::key_path(src, &key.name), &files::key_path(&config.data_dir, &key.name))?;
     }
     let blobs = read_blobs(src, &manifest)?;
+    let lost: HashSet<&str> = blobs.iter().filter(|b| b.damaged).map(DumpedBlob::generation).collect();
     progress.begin("checking", Some(manifest.blob_bytes));
     for blob in &blobs {
         check_blob(src, blob)?;
@@ -56,7 +58,7 @@ pub async fn restore(src: &Path, config: &Config, progress: &dyn Progress) -> Re
             written_by: manifest.waybill_version,
         });
     }
-    refuse_data(&db).await?;
+    refuse_data(&mut db.read().await?).await?;
     let location = config.artifacts_location().map_err(crate::artifacts::OpenError::from)?;
     let content =
         ContentStore::open(location, db.clone(), Arc::new(SystemClock), Arc::new(RandomIds)).await?;
@@ -66,18 +68,20 @@ pub async fn restore(src: &Path, config: &Config, progress: &dyn Progress) -> Re
     restore_keys(src, &config.data_dir, &manifest)?;
     progress.begin("rows", None);
     let mut importer = db.import().await?;
+    // Copying took its time, and a server may have been started meanwhile.
+    refuse_data(importer.conn()).await?;
+    importer.clear().await?;
     for table in importer.tables().to_vec() {
         let theirs = manifest.tables.iter().find(|t| t.table.name == table.name);
         importer.check(&table, theirs.map(|t| &t.table))?;
-        restore_table(&mut importer, &table, src, progress).await?;
+        restore_table(&mut importer, &table, src, &lost, progress).await?;
     }
     importer.commit().await?;
     db.close().await;
     Ok(manifest.summary())
 }
 
-async fn refuse_data(db: &Db) -> Result<(), BackupError> {
-    let mut conn = db.read().await?;
+async fn refuse_data(conn: &mut Conn) -> Result<(), BackupError> {
     for (what, query) in [
         ("runs", "SELECT 1 FROM runs LIMIT 1"),
         ("registered models", "SELECT 1 FROM registered_models LIMIT 1"),
@@ -146,11 +150,17 @@ fn read_blobs(src: &Path, manifest: &Manifest) -> Result<Vec<DumpedBlob>, Backup
         let batches: Result<Vec<_>, _> = batches(src, name)?.collect();
         Ok(batches?.into_iter().flatten().collect())
     };
-    DumpedBlob::join(
+    let mut blobs = DumpedBlob::join(
         (&table("blobs")?.table, rows("blobs")?),
         (&table("representations")?.table, rows("representations")?),
     )
-    .map_err(not_a_backup)
+    .map_err(not_a_backup)?;
+    // Found damaged after its row had been saved.
+    let left_out: HashSet<_> = manifest.damaged.iter().collect();
+    for blob in &mut blobs {
+        blob.damaged |= left_out.contains(&blob.digest);
+    }
+    Ok(blobs)
 }
 
 fn check_blob(src: &Path, blob: &DumpedBlob) -> Result<(), BackupError> {
@@ -190,12 +200,13 @@ async fn restore_table(
     importer: &mut Importer,
     table: &Table,
     src: &Path,
+    lost: &HashSet<&str>,
     progress: &dyn Progress,
 ) -> Result<(), BackupError> {
     let mut number = 1;
     for rows in batches(src, &table.name)? {
         let mut rows = rows?;
-        DumpedBlob::relocate(table, &mut rows);
+        DumpedBlob::relocate(table, &mut rows, lost);
         importer.insert(table, number, &rows).await?;
         number += rows.len() as u64;
         progress.advance(rows.len() as u64);

@@ -61,15 +61,18 @@ pub async fn backup(
         tables,
         blob_count: (blobs.len() - damaged.len()) as u64,
         blob_bytes: blobs.iter().filter(|b| !damaged.contains(&b.digest)).map(|b| b.size_bytes).sum(),
+        damaged,
         keys,
     };
     let text = serde_json::to_vec_pretty(&manifest)
         .map_err(|e| BackupError::NotABackup { path: dest.to_owned(), detail: e.to_string() })?;
     files::write_new(&dest.join(manifest::FILE), &text)?;
     db.close().await;
-    match damaged.first() {
+    match manifest.damaged.first() {
         None => Ok(manifest.summary()),
-        Some(first) => Err(BackupError::DamagedBlobs { count: damaged.len(), first: first.to_string() }),
+        Some(first) => {
+            Err(BackupError::DamagedBlobs { count: manifest.damaged.len(), first: first.to_string() })
+        }
     }
 }
 

@@ -29,14 +29,18 @@ pub struct Importer {
 }
 
 impl Db {
-    /// Begins to replace all rows. Nothing changes before [`Importer::commit`].
+    /// Begins to replace all rows: from here on nobody else writes. Nothing changes before
+    /// [`Importer::commit`].
     pub async fn import(&self) -> Result<Importer, DbError> {
         let mut conn = self.begin_exclusive().await?;
         let tables = schema::tables(&mut conn).await?;
-        for table in tables.iter().rev() {
-            let mut sql = Sql::new(conn.engine(), "DELETE FROM ");
-            sql.push_identifier(&quoted(&table.name));
-            conn.generated(sql).execute().await?;
+        // SQLite has one writer anyway, and refuses one that read before another wrote.
+        if conn.engine() == Engine::Postgres {
+            for table in &tables {
+                let mut sql = Sql::new(conn.engine(), "LOCK TABLE ");
+                sql.push_identifier(&quoted(&table.name)).push(" IN EXCLUSIVE MODE");
+                conn.generated(sql).execute().await?;
+            }
         }
         Ok(Importer { conn, tables })
     }
@@ -46,6 +50,21 @@ impl Importer {
     /// The tables to fill, in order.
     pub fn tables(&self) -> &[Table] {
         &self.tables
+    }
+
+    /// The transaction, to see what [`Importer::clear`] would remove.
+    pub fn conn(&mut self) -> &mut Conn {
+        &mut self.conn
+    }
+
+    /// Removes the rows of every table.
+    pub async fn clear(&mut self) -> Result<(), DbError> {
+        for table in self.tables.iter().rev() {
+            let mut sql = Sql::new(self.conn.engine(), "DELETE FROM ");
+            sql.push_identifier(&quoted(&table.name));
+            self.conn.generated(sql).execute().await?;
+        }
+        Ok(())
     }
 
     /// Checks that the backup's table has the columns of ours.

@@ -15,6 +15,7 @@ async fn fill(tx: &mut Conn) -> Result<(), DbError> {
 async fn copy(from: &Db, to: &Db) {
     let mut snapshot = from.dump().await.unwrap();
     let mut importer: Importer = to.import().await.unwrap();
+    importer.clear().await.unwrap();
     assert_eq!(importer.tables(), snapshot.tables(), "both engines describe the same tables");
     for table in snapshot.tables().to_vec() {
         let rows: Vec<_> = snapshot.rows(&table).try_collect().await.unwrap();
