@@ -181,6 +181,8 @@ pub async fn delete_model(app: &App, cause: Cause, name: &str) -> Result<(), Mod
         .write(input, |tx, (name, cause)| {
             Box::pin(async move {
                 let model = find_model(tx, name).await?;
+                // Holds the model: no promotion comes between the check and the deletion.
+                models::touch(tx, model.model_id, cause.at_ms).await?;
                 refuse_deployed(name, deployments::holding_model(tx, model.model_id).await?)?;
                 models::delete(tx, model.model_id, cause.at_ms).await?;
                 Ok(audit::record(tx, &cause.event("registered_model.deleted", name.clone())).await?)
@@ -218,11 +220,12 @@ pub async fn delete_version(app: &App, cause: Cause, name: &str, version: i64) -
     app.db
         .write(input, |tx, (name, version, cause)| {
             Box::pin(async move {
+                let model = find_model(tx, name).await?;
+                models::touch(tx, model.model_id, cause.at_ms).await?;
                 let found = find_version(tx, name, *version).await?;
                 refuse_deployed(&found.subject(), deployments::holding_version(tx, &found.uid).await?)?;
                 aliases::delete_of_version(tx, found.model_id, found.version).await?;
                 versions::delete(tx, found.version_id, cause.at_ms).await?;
-                models::touch(tx, found.model_id, cause.at_ms).await?;
                 Ok(audit::record(tx, &cause.event("model_version.deleted", found.subject())).await?)
             })
         })
