@@ -151,6 +151,7 @@ pub async fn log_params(
     app.db
         .write((model_id, params), |tx, (model_id, params)| {
             Box::pin(async move {
+                store::lock(tx, model_id).await?;
                 let model = existing(tx, model_id).await?;
                 add_params(tx, &model, params).await
             })

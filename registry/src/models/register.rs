@@ -237,6 +237,7 @@ async fn tell_logged_model(
     name: &str,
     number: i64,
 ) -> Result<(), ModelsError> {
+    logged_models::store::lock(tx, model_id).await?;
     let Some(model) = logged_models::store::get(tx, model_id).await? else {
         return Ok(());
     };

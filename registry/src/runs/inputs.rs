@@ -59,6 +59,7 @@ pub async fn log_model_history(app: &App, run_id: String, model: serde_json::Val
     app.db
         .write((run_id, model), |tx, (run_id, model)| {
             Box::pin(async move {
+                store::lock(tx, run_id).await?;
                 let run = active_run(tx, run_id).await?;
                 let stored = store::tag_value(tx, run.rid, MODEL_HISTORY_TAG).await?;
                 let mut history = match stored.map(|text| serde_json::from_str(&text)) {

@@ -5,5 +5,5 @@ mod models;
 mod search;
 
 pub use children::{add_params, delete_tag, log_metrics, params, set_tags, tags};
-pub use models::{delete, get, insert, mid, set_status};
+pub use models::{delete, get, insert, lock, mid, set_status};
 pub use search::{LOGGED_MODELS, search};

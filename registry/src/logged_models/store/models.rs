@@ -77,6 +77,15 @@ pub async fn mid(conn: &mut Conn, model_id: &str) -> Result<Option<i64>, DbError
     conn.query("SELECT mid FROM logged_models WHERE model_id = $1").bind(model_id.to_owned()).scalar().await
 }
 
+/// Holds the model until the transaction ends, for changes that depend on what it holds.
+pub async fn lock(tx: &mut Conn, model_id: &str) -> Result<(), DbError> {
+    tx.query("UPDATE logged_models SET name = name WHERE model_id = $1")
+        .bind(model_id.to_owned())
+        .execute()
+        .await?;
+    Ok(())
+}
+
 /// A model of any lifecycle stage, with its tags, params and metrics.
 pub async fn get(conn: &mut Conn, model_id: &str) -> Result<Option<LoggedModel>, DbError> {
     let row: Option<Row> = conn

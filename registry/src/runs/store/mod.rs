@@ -19,7 +19,7 @@ pub use experiments::{
 };
 pub use history::{HistoryPosition, history};
 pub use logged::{Changed, ModelRole, log_metrics, log_models, log_params, set_tags};
-pub use runs::{NewRun, delete_tag, get, insert, rename, set_lifecycle, tag_value, update};
+pub use runs::{NewRun, delete_tag, get, insert, lock, rename, set_lifecycle, tag_value, update};
 pub use search::{RUNS, search};
 pub use search_experiments::{EXPERIMENTS, search_experiments};
 

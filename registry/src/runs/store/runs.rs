@@ -122,6 +122,12 @@ pub async fn set_lifecycle(tx: &mut Conn, rid: i64, stage: Lifecycle, now_ms: i6
     Ok(())
 }
 
+/// Holds the run until the transaction ends, for changes that depend on what it holds.
+pub async fn lock(tx: &mut Conn, run_id: &str) -> Result<(), DbError> {
+    tx.query("UPDATE runs SET name = name WHERE run_id = $1").bind(run_id.to_owned()).execute().await?;
+    Ok(())
+}
+
 /// The value of one tag of a run.
 pub async fn tag_value(conn: &mut Conn, rid: i64, key: &str) -> Result<Option<String>, DbError> {
     conn.query("SELECT value FROM tags WHERE rid = $1 AND key = $2")
