@@ -34,6 +34,11 @@ pub enum ProvenanceError {
     ArtifactType { found: String, expected: String },
     #[error("content has {bytes} bytes; expected at most {max}")]
     TooLarge { bytes: usize, max: usize },
+    #[error(
+        "the version's {file} would have {bytes} bytes; expected at most {max}: log less to the run, or smaller \
+         dataset schemas and profiles"
+    )]
+    DocumentTooLarge { file: &'static str, bytes: usize, max: usize },
     #[error("the attached signature is refused: {0}")]
     Signature(#[from] BundleError),
     #[error("the attached statement is refused: {0}")]
@@ -81,7 +86,7 @@ impl Failure for ProvenanceError {
             | Self::OtherRequirements { .. }
             | Self::Key(_)
             | Self::KeyRole { .. } => Kind::Invalid,
-            Self::TooLarge { .. } => Kind::TooLarge,
+            Self::TooLarge { .. } | Self::DocumentTooLarge { .. } => Kind::TooLarge,
             Self::NoFrozenVersion { .. } | Self::NoLockfile { .. } => Kind::NotFound,
             Self::Document(_)
             | Self::Sign(_)
@@ -102,6 +107,7 @@ impl Failure for ProvenanceError {
             Self::Lockfile(_) | Self::LockfileText(_) | Self::LockfileIncomplete { .. } => "LOCKFILE_INVALID",
             Self::ArtifactType { .. } => "ARTIFACT_TYPE_UNKNOWN",
             Self::TooLarge { .. } => "CONTENT_TOO_LARGE",
+            Self::DocumentTooLarge { .. } => "DOCUMENT_TOO_LARGE",
             Self::Signature(_) => "SIGNATURE_REFUSED",
             Self::Statement(_) => "STATEMENT_REFUSED",
             Self::OtherRequirements { .. } => "LOCKFILE_FOR_OTHER_REQUIREMENTS",

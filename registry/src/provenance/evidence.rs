@@ -8,8 +8,8 @@ use waybill_client::api::FrozenContent;
 use waybill_proof::{
     Digest, bundle,
     documents::{
-        Completeness, Document, ExperimentConfig, Lockfile, LoggedModelSnapshot, MAX_FILE_BYTES,
-        RegistrationSnapshot, Requirements, RunSnapshot, SchemaVersion,
+        Completeness, Document, ExperimentConfig, Lockfile, LoggedModelSnapshot, MAX_DOCUMENT_BYTES,
+        MAX_FILE_BYTES, RegistrationSnapshot, Requirements, RunSnapshot, SchemaVersion,
     },
     keys::Signer,
     manifest::{Manifest, ModelFile},
@@ -114,6 +114,7 @@ impl Made<'_> {
             return Ok(None);
         };
         let bytes = document.to_bytes().map_err(ProvenanceError::Document)?;
+        refuse_large(D::FILE, bytes.len(), MAX_DOCUMENT_BYTES)?;
         let blob = self.app.content.put_bytes(bytes).await?;
         self.referrers.push(NewReferrer {
             artifact_type: D::MEDIA_TYPE,
@@ -129,6 +130,7 @@ impl Made<'_> {
     async fn bundle(&mut self, artifact_type: &'static str, statement: &[u8]) -> Result<(), ProvenanceError> {
         let signer = &self.app.signer;
         let bytes = bundle::sign_statement(signer.as_ref(), statement)?;
+        refuse_large("signed statement", bytes.len(), bundle::MAX_BUNDLE_BYTES)?;
         let blob = self.app.content.put_bytes(bytes).await?;
         self.referrers.push(NewReferrer {
             artifact_type,
@@ -140,6 +142,14 @@ impl Made<'_> {
         });
         Ok(())
     }
+}
+
+/// What is larger than anybody reads would be kept and never verify.
+fn refuse_large(file: &'static str, bytes: usize, max: usize) -> Result<(), ProvenanceError> {
+    if bytes > max {
+        return Err(ProvenanceError::DocumentTooLarge { file, bytes, max });
+    }
+    Ok(())
 }
 
 /// Requirements from the files at the model's root, and the lockfile that came with the version.

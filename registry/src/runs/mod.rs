@@ -8,6 +8,8 @@ pub mod location;
 pub mod logging;
 pub mod names;
 pub mod store;
+#[cfg(test)]
+mod tests;
 mod types;
 pub mod validate;
 
