@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{FromRequestParts, MatchedPath, Request, State},
-    http::{HeaderValue, StatusCode, request::Parts},
+    http::{HeaderValue, Method, StatusCode, request::Parts},
     middleware::Next,
     response::Response,
 };
@@ -43,14 +43,14 @@ impl<S: Sync> FromRequestParts<S> for RequestId {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
-    method: String,
+    method: &'static str,
     route: String,
     status: u16,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RouteLabels {
-    method: String,
+    method: &'static str,
     route: String,
 }
 
@@ -95,15 +95,15 @@ impl Metrics {
 
 pub async fn observe(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
     let request_id = request_id(&request);
-    let method = request.method().to_string();
+    let method = method_label(request.method());
     // The route's template: a path with names in it would make a metric per object.
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     let path = request.uri().path().to_owned();
     let span = tracing::info_span!("request", id = request_id);
     let started = Instant::now();
-    metrics.in_flight.inc();
+    let in_flight = InFlight::enter(&metrics.in_flight);
     let mut response = REQUEST_ID.scope(request_id.clone(), next.run(request)).instrument(span.clone()).await;
-    metrics.in_flight.dec();
+    drop(in_flight);
     let elapsed = started.elapsed();
     let status = response.status();
     span.in_scope(|| {
@@ -119,7 +119,7 @@ pub async fn observe(State(metrics): State<Metrics>, request: Request, next: Nex
     });
     metrics
         .duration_seconds
-        .get_or_create(&RouteLabels { method: method.clone(), route: route.clone() })
+        .get_or_create(&RouteLabels { method, route: route.clone() })
         .observe(elapsed.as_secs_f64());
     metrics.requests.get_or_create(&Labels { method, route, status: status.as_u16() }).inc();
     if let Ok(value) = HeaderValue::from_str(&request_id) {
@@ -127,6 +127,28 @@ pub async fn observe(State(metrics): State<Metrics>, request: Request, next: Nex
     }
     name_status(&mut response);
     response
+}
+
+/// A request being handled, until its answer is there or its caller has gone.
+struct InFlight(Gauge);
+
+impl InFlight {
+    fn enter(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Callers may make up methods; each would be a metric of its own.
+fn method_label(method: &Method) -> &'static str {
+    const KNOWN: [&str; 9] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "CONNECT", "TRACE"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }
 
 fn request_id(request: &Request) -> String {
@@ -154,5 +176,29 @@ fn name_status(response: &mut Response) {
     };
     if let Ok(phrase) = ReasonPhrase::try_from(reason.to_ascii_uppercase().into_bytes()) {
         response.extensions_mut().insert(phrase);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn made_up_methods_share_a_label() {
+        assert_eq!(method_label(&Method::PATCH), "PATCH");
+        for made_up in ["BREW", "get", "X1"] {
+            assert_eq!(method_label(&Method::from_bytes(made_up.as_bytes()).unwrap()), "other");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_goes_away_is_in_flight_no_more() {
+        let metrics = Metrics::default();
+        let app = axum::Router::new()
+            .route("/", axum::routing::get(std::future::pending::<()>))
+            .layer(axum::middleware::from_fn_with_state(metrics.clone(), observe));
+        let call = tower::ServiceExt::oneshot(app, Request::new(axum::body::Body::empty()));
+        tokio::time::timeout(std::time::Duration::from_millis(20), call).await.unwrap_err();
+        assert_eq!(metrics.in_flight.get(), 0);
     }
 }
