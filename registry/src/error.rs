@@ -36,6 +36,8 @@ pub trait Failure: std::error::Error + Send + Sync + 'static {
     fn code(&self) -> &'static str;
 }
 
+const DATABASE_UNREACHABLE: &str = "DATABASE_UNREACHABLE";
+
 impl Failure for DbError {
     fn kind(&self) -> Kind {
         if self.is_full() {
@@ -43,6 +45,7 @@ impl Failure for DbError {
         }
         match self {
             Self::Closing => Kind::Unavailable,
+            _ if self.is_unreachable() => Kind::Unavailable,
             _ => Kind::Internal,
         }
     }
@@ -50,6 +53,7 @@ impl Failure for DbError {
     fn code(&self) -> &'static str {
         match self.kind() {
             Kind::InsufficientStorage => "DATABASE_DISK_FULL",
+            Kind::Unavailable if self.is_unreachable() => DATABASE_UNREACHABLE,
             Kind::Unavailable => "SHUTTING_DOWN",
             _ => "INTERNAL",
         }
@@ -62,6 +66,9 @@ pub fn public_message(failure: &dyn Failure) -> String {
         Kind::Internal => "the server failed; its log has the details under this request id".to_owned(),
         Kind::InsufficientStorage => {
             "the server's disk is full; nothing was changed. Free space and try again".to_owned()
+        }
+        Kind::Unavailable if failure.code() == DATABASE_UNREACHABLE => {
+            "the server cannot reach its database for the moment; try again".to_owned()
         }
         _ => failure.to_string(),
     }

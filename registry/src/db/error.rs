@@ -34,6 +34,11 @@ impl DbError {
         }
     }
 
+    /// Whether the database could not be reached, or went away: later it may be back.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Sqlx(error) if is_unreachable(error))
+    }
+
     /// Whether a row that this one refers to is not there, or went away meanwhile.
     pub fn is_missing_reference(&self) -> bool {
         matches!(self, Self::Sqlx(error) if error.as_database_error().is_some_and(|e| e.is_foreign_key_violation()))
@@ -53,10 +58,40 @@ pub(super) fn is_transient(error: &sqlx::Error) -> bool {
     matches!(error.code().as_deref(), Some("40001" | "40P01"))
 }
 
+/// A broken or refused connection, none free in time, or PostgreSQL shutting down or starting (class
+/// 57P) or out of connections (53300).
+fn is_unreachable(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
+        sqlx::Error::Database(error) => {
+            let code = error.code().unwrap_or_default();
+            matches!(code.as_ref(), "57P01" | "57P02" | "57P03" | "53300") || code.starts_with("08")
+        }
+        _ => false,
+    }
+}
+
 /// SQLite: SQLITE_FULL (13) and SQLITE_IOERR_* from ENOSPC; PostgreSQL: 53100 disk_full.
 fn is_full(error: &sqlx::Error) -> bool {
     let sqlx::Error::Database(error) = error else {
         return false;
     };
     matches!(error.code().as_deref(), Some("13" | "53100"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DbError;
+    use crate::error::{Failure as _, Kind, public_message};
+
+    #[test]
+    fn a_database_that_is_away_is_a_reason_to_try_again() {
+        let reset = || std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        for error in [sqlx::Error::Io(reset()), sqlx::Error::PoolTimedOut] {
+            let error = DbError::from(error);
+            assert_eq!((error.kind(), error.code()), (Kind::Unavailable, "DATABASE_UNREACHABLE"));
+            assert!(public_message(&error).ends_with("try again"));
+        }
+        assert_eq!(DbError::from(sqlx::Error::RowNotFound).kind(), Kind::Internal);
+    }
 }
