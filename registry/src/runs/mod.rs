@@ -2,6 +2,7 @@
 
 mod error;
 pub mod experiments;
+pub mod histories;
 pub mod inputs;
 pub mod lifecycle;
 pub mod location;

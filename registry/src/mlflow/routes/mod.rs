@@ -1,6 +1,7 @@
 //! MLflow's routes, one file per group of endpoints.
 
 mod artifacts;
+mod datasets;
 mod experiments;
 mod logged_models;
 mod metrics;
@@ -24,6 +25,7 @@ pub fn router() -> Router<App> {
     let not_offered = any(not_offered);
     Router::new()
         .merge(artifacts::router())
+        .merge(datasets::router())
         .merge(experiments::router())
         .merge(logged_models::router())
         .merge(metrics::router())

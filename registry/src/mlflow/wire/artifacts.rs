@@ -44,6 +44,17 @@ impl Message for ListLoggedModelArtifacts {
     const FIELDS: &'static [Field] = &[optional("artifact_directory_path", Kind::Text)];
 }
 
+/// The query of `logged-models/<model_id>/artifacts/files`.
+#[derive(Debug, Deserialize)]
+pub struct LoggedModelFile {
+    #[serde(default, deserialize_with = "opt_text")]
+    pub artifact_file_path: Option<String>,
+}
+
+impl Message for LoggedModelFile {
+    const FIELDS: &'static [Field] = &[optional("artifact_file_path", Kind::Text)];
+}
+
 #[derive(Debug, Serialize)]
 pub struct ListArtifactsResponse {
     #[serde(skip_serializing_if = "Option::is_none")]

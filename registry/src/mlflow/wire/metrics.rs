@@ -109,6 +109,53 @@ impl Message for GetMetricHistory {
     ];
 }
 
+/// The query of `metrics/get-history-bulk`, which is no proto: what must be there is checked by hand.
+#[derive(Debug, Deserialize)]
+pub struct GetMetricHistoryBulk {
+    #[serde(default)]
+    pub run_id: Vec<String>,
+    #[serde(default, deserialize_with = "opt_text")]
+    pub metric_key: Option<String>,
+    #[serde(default, deserialize_with = "number::opt_int")]
+    pub max_results: Option<i64>,
+}
+
+impl Message for GetMetricHistoryBulk {
+    const FIELDS: &'static [Field] = &[
+        optional("run_id", Kind::Texts),
+        optional("metric_key", Kind::Text),
+        optional("max_results", Kind::Int),
+    ];
+}
+
+#[derive(Debug, Deserialize)]
+pub struct GetMetricHistoryBulkInterval {
+    pub run_ids: Vec<String>,
+    #[serde(deserialize_with = "nonempty")]
+    pub metric_key: String,
+    #[serde(default, deserialize_with = "number::opt_int")]
+    pub start_step: Option<i64>,
+    #[serde(default, deserialize_with = "number::opt_int")]
+    pub end_step: Option<i64>,
+    #[serde(default, deserialize_with = "number::opt_int")]
+    pub max_results: Option<i64>,
+}
+
+impl Message for GetMetricHistoryBulkInterval {
+    const FIELDS: &'static [Field] = &[
+        required("run_ids", Kind::Texts),
+        required("metric_key", Kind::Text),
+        optional("start_step", Kind::Int),
+        optional("end_step", Kind::Int),
+        optional("max_results", Kind::Int),
+    ];
+}
+
+#[derive(Debug, Serialize)]
+pub struct GetMetricHistoryBulkResponse<'a> {
+    pub metrics: Vec<Metric<'a>>,
+}
+
 #[derive(Debug, Serialize)]
 pub struct Metric<'a> {
     key: &'a str,
@@ -142,6 +189,11 @@ impl<'a> From<&'a runs::Metric> for Metric<'a> {
 }
 
 impl<'a> Metric<'a> {
+    /// `MetricWithRunId`
+    pub fn of_run(run_id: &'a str, metric: &'a runs::Metric) -> Self {
+        Self { run_id: Some(run_id), ..Self::from(metric) }
+    }
+
     /// A metric of a logged model says where it comes from.
     pub fn of_model(model_id: &'a str, metric: &'a crate::logged_models::ModelMetric) -> Self {
         Self {

@@ -2,6 +2,7 @@
 //! left out, 64-bit integers are JSON numbers, NaN and infinities are strings.
 
 pub mod artifacts;
+pub mod datasets;
 pub mod experiments;
 pub mod logged_models;
 pub mod metrics;

@@ -1,5 +1,5 @@
 use crate::{
-    db::{Conn, DbError},
+    db::{Conn, DbError, sql::Sql},
     runs::types::{Dataset, DatasetInput, Run},
 };
 
@@ -56,4 +56,32 @@ async fn dataset(tx: &mut Conn, experiment_id: i64, dataset: &Dataset) -> Result
         .one()
         .await?;
     Ok(dataset_rid)
+}
+
+/// A dataset that runs of an experiment read, and what for (tag `mlflow.data.context`).
+#[derive(Debug, sqlx::FromRow)]
+pub struct DatasetSummary {
+    pub experiment_id: i64,
+    pub name: String,
+    pub digest: String,
+    pub context: Option<String>,
+}
+
+/// Datasets of these experiments, each once per context, the newest first.
+pub async fn summaries(
+    conn: &mut Conn,
+    experiment_ids: &[i64],
+    limit: i64,
+) -> Result<Vec<DatasetSummary>, DbError> {
+    let mut sql = Sql::new(
+        conn.engine(),
+        "SELECT DISTINCT d.experiment_id, d.dataset_rid, d.name, d.digest, t.value AS context
+         FROM datasets d JOIN run_datasets i ON i.dataset_rid = d.dataset_rid
+         LEFT JOIN run_dataset_tags t
+             ON t.rid = i.rid AND t.dataset_rid = i.dataset_rid AND t.key = 'mlflow.data.context'
+         WHERE d.experiment_id IN (",
+    );
+    sql.bind_list(experiment_ids.iter().map(|id| (*id).into()));
+    sql.push(") ORDER BY d.dataset_rid DESC, context LIMIT ").bind(limit);
+    conn.generated(sql).all().await
 }

@@ -1,7 +1,10 @@
 use crate::{
-    db::{Conn, DbError},
+    db::{Conn, DbError, sql::Sql},
     runs::types::Metric,
 };
+
+/// Steps that one statement names; below SQLite's limit on bound values.
+const STEPS_PER_STATEMENT: usize = 1000;
 
 /// The value after which a page of a metric's history begins.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,11 +54,41 @@ pub async fn history(
         .bind(limit)
         .all()
         .await?;
-    let metric = |(timestamp_ms, step, value, is_nan)| Metric {
-        key: key.to_owned(),
-        value: if is_nan { f64::NAN } else { value },
-        timestamp_ms,
-        step,
-    };
-    Ok(rows.into_iter().map(metric).collect())
+    Ok(rows.into_iter().map(|row| metric(key, row)).collect())
+}
+
+/// The steps at which a run has values of one metric, ascending.
+pub async fn steps(conn: &mut Conn, rid: i64, key: &str) -> Result<Vec<i64>, DbError> {
+    let rows: Vec<(i64,)> = conn
+        .query("SELECT DISTINCT step FROM metrics WHERE rid = $1 AND key = $2 ORDER BY step")
+        .bind(rid)
+        .bind(key.to_owned())
+        .all()
+        .await?;
+    Ok(rows.into_iter().map(|(step,)| step).collect())
+}
+
+/// Values of one metric at `steps`, which ascend, by step, timestamp and value.
+pub async fn at_steps(
+    conn: &mut Conn,
+    rid: i64,
+    key: &str,
+    steps: &[i64],
+    limit: usize,
+) -> Result<Vec<Metric>, DbError> {
+    let mut found: Vec<Metric> = Vec::new();
+    for chunk in steps.chunks(STEPS_PER_STATEMENT) {
+        let mut sql =
+            Sql::new(conn.engine(), "SELECT timestamp_ms, step, value, is_nan FROM metrics WHERE rid = ");
+        sql.bind(rid).push(" AND key = ").bind(key).push(" AND step IN (");
+        sql.bind_list(chunk.iter().map(|step| (*step).into()));
+        sql.push(") ORDER BY step, timestamp_ms, value, is_nan LIMIT ").bind((limit - found.len()) as i64);
+        let rows: Vec<(i64, i64, f64, bool)> = conn.generated(sql).all().await?;
+        found.extend(rows.into_iter().map(|row| metric(key, row)));
+    }
+    Ok(found)
+}
+
+fn metric(key: &str, (timestamp_ms, step, value, is_nan): (i64, i64, f64, bool)) -> Metric {
+    Metric { key: key.to_owned(), value: if is_nan { f64::NAN } else { value }, timestamp_ms, step }
 }

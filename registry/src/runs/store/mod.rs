@@ -12,12 +12,12 @@ mod search_experiments;
 mod tests;
 
 pub use children::{details, inputs, latest_metrics, params, tags};
-pub use datasets::log_datasets;
+pub use datasets::{DatasetSummary, log_datasets, summaries};
 pub use experiments::{
     delete_experiment_tag, ensure_default, experiment, experiment_named, experiment_tags, insert_experiment,
     rename_experiment, set_experiment_lifecycle, set_experiment_tag,
 };
-pub use history::{HistoryPosition, history};
+pub use history::{HistoryPosition, at_steps, history, steps};
 pub use logged::{Changed, ModelRole, log_metrics, log_models, log_params, set_tags};
 pub use runs::{NewRun, delete_tag, get, insert, lock, rename, set_lifecycle, tag_value, update};
 pub use search::{RUNS, search};
