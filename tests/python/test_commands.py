@@ -136,10 +136,10 @@ def test_backup_comes_back_elsewhere(stocked, make_server, tmp_path):
     assert elsewhere.api("GET", "models/net/versions/2").status_code == 200
 
 
+# Once is enough: the archive is the same.
+@pytest.mark.parametrize("any_server", ["sqlite-file"], indirect=True, scope="module")
 def test_a_damaged_backup_is_refused(stocked, make_server, tmp_path):
     """Nothing of it shows, and the same place takes a sound backup afterwards."""
-    if stocked.backend != "sqlite-file":
-        pytest.skip("skipped: once is enough, the archive is the same")
     backup = tmp_path / "backup.tar"
     stocked.cli("backup", backup, "--data-dir", stocked.data_dir)
     content = bytearray(backup.read_bytes())
@@ -158,9 +158,8 @@ def test_a_damaged_backup_is_refused(stocked, make_server, tmp_path):
         into.start().cli("verify", "net@1")
 
 
+@pytest.mark.parametrize("any_server", ["sqlite-file"], indirect=True, scope="module")
 def test_restore_never_overwrites(stocked, tmp_path):
-    if stocked.backend != "sqlite-file":
-        pytest.skip("skipped: once is enough")
     stocked.cli("backup", tmp_path / "backup.tar", "--data-dir", stocked.data_dir)
     target = tmp_path / "target"
     shutil.copytree(stocked.data_dir / "keys", target / "keys")
