@@ -42,7 +42,10 @@ def test_own_names(server, name):
         {"Origin": "null"},
         {"Origin": "https://127.0.0.1.evil.example"},
         {"Origin": "http://127.0.0.1@evil.example"},
+        {"Origin": "http://127.0.0.1:8888", "Sec-Fetch-Site": "same-site"},
+        {"Origin": "http://localhost"},
         {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
     ],
     ids=str,
 )
@@ -55,6 +58,7 @@ def test_own_names(server, name):
         ("PUT", "/api/2.0/mlflow-artifacts/artifacts/0/x.txt"),
         ("DELETE", "/api/2.0/mlflow-artifacts/artifacts/0/x.txt"),
         ("PATCH", "/api/2.0/mlflow/registered-models/update"),
+        ("POST", "/ajax-api/2.0/mlflow/upload-artifact?run_uuid=0&path=x"),
     ],
 )
 def test_foreign_pages_cannot_write(server, method, target, headers):

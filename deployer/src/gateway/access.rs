@@ -10,8 +10,14 @@ use std::net::IpAddr;
 /// The hosts under which the gateway may be addressed.
 #[derive(Debug, Clone)]
 pub(super) struct AllowedHosts {
-    entries: Vec<(HostName, Option<u16>)>,
+    /// Loopback names, at any port.
+    loopback: Vec<Entry>,
+    /// What the operator added.
+    further: Vec<Entry>,
 }
+
+/// A name, and the one port that goes with it; `None`: any.
+type Entry = (HostName, Option<u16>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum HostName {
@@ -24,13 +30,14 @@ impl AllowedHosts {
     /// Loopback names at any port and `further` entries, `host` (any port) or `host:port`. The first
     /// entry that is neither is the error.
     pub(super) fn new(further: &[String]) -> Result<Self, String> {
-        let loopback = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned);
-        let mut entries = Vec::with_capacity(loopback.len() + further.len());
-        for entry in loopback.iter().chain(further) {
-            let (host, port) = parse(entry).ok_or_else(|| entry.clone())?;
-            entries.push((HostName::new(host), port));
-        }
-        Ok(Self { entries })
+        let entry = |text: &String| {
+            let (host, port) = parse(text).ok_or_else(|| text.clone())?;
+            Ok((HostName::new(host), port))
+        };
+        Ok(Self {
+            loopback: ["localhost", "127.0.0.1", "[::1]"].map(|name| (HostName::new(name), None)).into(),
+            further: further.iter().map(entry).collect::<Result<_, String>>()?,
+        })
     }
 
     /// Checks one request that came in on the address `local` and returns its host.
@@ -43,7 +50,7 @@ impl AllowedHosts {
     ) -> Result<&'a str, GatewayError> {
         let host = self.check_host(uri, headers, local)?;
         if !matches!(*method, Method::GET | Method::HEAD) {
-            self.check_origin(headers, local)?;
+            self.check_origin(headers, host)?;
         }
         Ok(host)
     }
@@ -72,14 +79,19 @@ impl AllowedHosts {
         Ok(header)
     }
 
-    fn check_origin(&self, headers: &HeaderMap, local: IpAddr) -> Result<(), GatewayError> {
-        if headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site") {
-            return Err(GatewayError::OriginNotAllowed { origin: "cross-site".to_owned() });
+    /// A page may write to the origin that it came from. Another port of the same machine is another
+    /// origin, and whoever serves it another program: it needs an entry of its own.
+    fn check_origin(&self, headers: &HeaderMap, host: &str) -> Result<(), GatewayError> {
+        let site = headers.get("sec-fetch-site").and_then(text).unwrap_or_default();
+        // Where the browser hides the origin, this tells.
+        if site == "cross-site" || (site == "same-site" && !headers.contains_key(ORIGIN)) {
+            return Err(GatewayError::OriginNotAllowed { origin: site.to_owned() });
         }
         for origin in headers.get_all(ORIGIN) {
             let origin = text(origin).unwrap_or("?");
             let allowed = origin.split_once("://").is_some_and(|(scheme, authority)| {
-                matches!(scheme, "http" | "https") && self.allows(authority, local)
+                matches!(scheme, "http" | "https")
+                    && (authority.eq_ignore_ascii_case(host) || lists(&self.further, authority))
             });
             if !allowed {
                 return Err(GatewayError::OriginNotAllowed { origin: shown(origin) });
@@ -90,15 +102,21 @@ impl AllowedHosts {
 
     /// The address that the client reached is always ours: a rebinding page bears a name.
     fn allows(&self, authority: &str, local: IpAddr) -> bool {
-        let Some((host, port)) = parse(authority) else {
-            return false;
-        };
-        let host = HostName::new(host);
-        host == HostName::Ip(local.to_canonical())
-            || self.entries.iter().any(|(allowed, allowed_port)| {
-                *allowed == host && allowed_port.is_none_or(|allowed_port| port == Some(allowed_port))
-            })
+        let reached = || parse(authority).map(|(host, _)| HostName::new(host));
+        lists(&self.loopback, authority)
+            || lists(&self.further, authority)
+            || reached() == Some(HostName::Ip(local.to_canonical()))
     }
+}
+
+fn lists(entries: &[Entry], authority: &str) -> bool {
+    let Some((host, port)) = parse(authority) else {
+        return false;
+    };
+    let host = HostName::new(host);
+    entries.iter().any(|(allowed, allowed_port)| {
+        *allowed == host && allowed_port.is_none_or(|allowed_port| port == Some(allowed_port))
+    })
 }
 
 impl HostName {
@@ -194,7 +212,18 @@ mod tests {
     #[test]
     fn origins_are_checked_on_writes() {
         for (method, headers, expected) in [
-            (Method::POST, &[("origin", "http://localhost:5000")][..], "ok"),
+            (Method::POST, &[("origin", "http://localhost:8080")][..], "ok"),
+            (Method::POST, &[("origin", "http://LOCALHOST:8080"), ("sec-fetch-site", "same-origin")], "ok"),
+            // Another program on this machine, e.g. a notebook server that shows a stranger's page.
+            (Method::POST, &[("origin", "http://localhost:8888")], "ORIGIN_NOT_ALLOWED"),
+            (Method::POST, &[("origin", "http://127.0.0.1:8080")], "ORIGIN_NOT_ALLOWED"),
+            (Method::POST, &[("origin", "http://10.0.0.7:8080")], "ORIGIN_NOT_ALLOWED"),
+            (Method::POST, &[("sec-fetch-site", "same-site")], "ORIGIN_NOT_ALLOWED"),
+            (
+                Method::POST,
+                &[("origin", "https://models.example:8443"), ("sec-fetch-site", "same-site")],
+                "ok",
+            ),
             (Method::POST, &[("origin", "https://models.example:8443")], "ok"),
             (Method::POST, &[], "ok"),
             (Method::POST, &[("sec-fetch-site", "same-origin")], "ok"),

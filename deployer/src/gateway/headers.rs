@@ -76,6 +76,9 @@ pub(super) fn prepare_response(headers: &mut HeaderMap, request_id: &HeaderValue
         headers.remove(name);
     }
     headers.insert(X_REQUEST_ID, request_id.clone());
+    // A page that a model serves would be a page of the gateway, and might call the other models.
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.append(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
 }
 
 /// The request's id, when it is one to 128 visible ASCII characters, or a new one.
@@ -204,7 +207,17 @@ mod tests {
             ("content-type", "application/json"),
         ]);
         prepare_response(&mut headers, &HeaderValue::from_static("ours"));
-        assert_eq!(names(&headers), ["content-length", "content-type", "x-request-id"]);
+        assert_eq!(
+            names(&headers),
+            [
+                "content-length",
+                "content-security-policy",
+                "content-type",
+                "x-content-type-options",
+                "x-request-id"
+            ]
+        );
+        assert_eq!(headers["content-security-policy"], "sandbox");
         assert_eq!(headers["x-request-id"], "ours");
     }
 

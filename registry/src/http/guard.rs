@@ -16,6 +16,8 @@ use std::{collections::HashSet, net::SocketAddr, sync::Arc};
 #[derive(Clone, Debug)]
 pub struct HostGuard {
     hosts: Arc<HashSet<String>>,
+    /// Those that the operator named: their pages may write here, wherever the browser got them.
+    further: Arc<HashSet<String>>,
 }
 
 impl HostGuard {
@@ -26,15 +28,29 @@ impl HostGuard {
         if !listen.ip().is_unspecified() {
             hosts.insert(host_of(&listen.to_string()).to_owned());
         }
-        hosts.extend(further.iter().map(|h| h.to_ascii_lowercase()));
-        Self { hosts: Arc::new(hosts) }
+        let further: HashSet<String> = further.iter().map(|h| h.to_ascii_lowercase()).collect();
+        hosts.extend(further.iter().cloned());
+        Self { hosts: Arc::new(hosts), further: Arc::new(further) }
     }
 
     /// Whether `authority` (`host` or `host:port`) is one of ours.
     pub fn allows(&self, authority: &str) -> bool {
-        let authority = authority.to_ascii_lowercase();
-        self.hosts.contains(&authority) || self.hosts.contains(host_of(&authority))
+        lists(&self.hosts, authority)
     }
+
+    /// Whether a page from `origin` may write to this server, addressed as `host`. Another port of
+    /// the same machine is another origin, and whoever serves it another program.
+    fn allows_origin(&self, origin: &str, host: &str) -> bool {
+        origin.split_once("://").is_some_and(|(scheme, authority)| {
+            matches!(scheme, "http" | "https")
+                && (authority.eq_ignore_ascii_case(host) || lists(&self.further, authority))
+        })
+    }
+}
+
+fn lists(hosts: &HashSet<String>, authority: &str) -> bool {
+    let authority = authority.to_ascii_lowercase();
+    hosts.contains(&authority) || hosts.contains(host_of(&authority))
 }
 
 /// `authority` without its port; IPv6 literals keep their brackets.
@@ -70,13 +86,14 @@ fn refuse(
         return None;
     }
     // Browsers send Origin with every cross-site write, and Sec-Fetch-Site where they hide it.
-    let cross_site = headers.get("sec-fetch-site").is_some_and(|v| v == "cross-site");
+    let site = headers.get("sec-fetch-site").and_then(|v| v.to_str().ok()).unwrap_or_default();
     let origin = headers.get(header::ORIGIN).map(|v| v.to_str().unwrap_or("?").to_owned());
-    let foreign = origin.as_deref().is_some_and(|origin| {
-        !origin.split_once("://").is_some_and(|(_, authority)| guard.allows(authority))
-    });
-    (cross_site || foreign).then(|| {
-        let shown: String = origin.unwrap_or_else(|| "cross-site".into()).chars().take(100).collect();
+    let foreign = match &origin {
+        Some(origin) => site == "cross-site" || !guard.allows_origin(origin, host),
+        None => matches!(site, "cross-site" | "same-site"),
+    };
+    foreign.then(|| {
+        let shown: String = origin.unwrap_or_else(|| site.to_owned()).chars().take(100).collect();
         ApiError::forbidden("ORIGIN_NOT_ALLOWED", format!("a page from {shown:?} may not write here"))
     })
 }
@@ -110,7 +127,12 @@ mod tests {
     #[test]
     fn origins_matter_for_writes_only() {
         for (method, origin, refused) in [
-            (Method::POST, Some("http://127.0.0.1:5000"), false),
+            (Method::POST, Some("http://localhost:5000"), false),
+            (Method::POST, Some("https://models.example:8443"), false),
+            // Another program on this machine, e.g. a notebook server that shows a stranger's page.
+            (Method::POST, Some("http://localhost:8888"), true),
+            (Method::POST, Some("http://127.0.0.1:5000"), true),
+            (Method::POST, Some("ftp://localhost:5000"), true),
             (Method::POST, Some("http://evil.example"), true),
             (Method::POST, Some("null"), true),
             (Method::DELETE, Some("https://evil.example"), true),
