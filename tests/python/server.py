@@ -7,6 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import contract
 import requests
 
 BINARY = os.environ.get("WAYBILL_BIN", "waybill")
@@ -132,5 +133,8 @@ class Server:
         return requests.request(method, f"{self.url}/api/2.0/mlflow/{path}", **{key: body}, timeout=60, **options)
 
     def api(self, method, path, **options):
-        """A native call below /api/v1/."""
-        return requests.request(method, f"{self.url}/api/v1/{path}", timeout=60, **options)
+        """A native call below /api/v1/, whose answer must be what openapi.yaml says."""
+        response = requests.request(method, f"{self.url}/api/v1/{path}", timeout=60, **options)
+        if not options.get("stream"):
+            contract.check(method, f"/api/v1/{path}", response)
+        return response

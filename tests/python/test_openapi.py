@@ -1,15 +1,10 @@
 """openapi.yaml is what the server really answers: responses are validated against it."""
 
 import subprocess
-from pathlib import Path
 
-import jsonschema
 import pytest
-import yaml
+from contract import ROOT, SPEC, template_of
 from server import BINARY, environment
-
-ROOT = Path(__file__).parents[2]
-SPEC = yaml.safe_load((ROOT / "openapi.yaml").read_text())
 
 
 def test_the_file_is_what_the_code_says():
@@ -26,15 +21,6 @@ def test_operations_are_named_by_verb_and_resource():
     ]
     assert names and len(set(names)) == len(names)
     assert all("_" in name and name == name.lower() for name in names), names
-
-
-def schema_of(template, method, status):
-    responses = SPEC["paths"][template][method.lower()]["responses"]
-    answer = responses.get(str(status)) or responses.get("default")
-    assert answer, f"{method} {template} documents no {status}: {sorted(responses)}"
-    for media in answer.get("content", {}).values():
-        return {**media["schema"], "components": SPEC["components"]}
-    return None
 
 
 @pytest.fixture(scope="module")
@@ -82,10 +68,9 @@ def test_every_get_answers_as_documented(stocked, template):
             path = path.replace("{" + name + "}", value).replace("{*" + name + "}", value)
         assert "{" not in path, f"no value for a parameter of {template}"
         response = stocked.api("GET", path.removeprefix("/api/v1/"), params=wanted)
+        # The answer itself is validated by `api`, which finds this same template.
         assert response.status_code < 500, response.text
-        schema = schema_of(template, "get", response.status_code)
-        if schema and "json" in response.headers.get("content-type", ""):
-            jsonschema.validate(response.json(), schema, cls=jsonschema.Draft202012Validator)
+        assert template_of("/api/v1/" + path.removeprefix("/api/v1/")) == template
 
 
 @pytest.mark.parametrize(
@@ -97,6 +82,7 @@ def test_every_get_answers_as_documented(stocked, template):
         ("/api/v1/models/{name}/versions/{version}/promotions", {"to": "shelf"}),
         ("/api/v1/models/{name}/rollbacks", {"environment": "production"}),
         ("/api/v1/environments/{environment}/lease", {"holder": "test", "ttl_ms": 5}),
+        ("/api/v1/environments/{environment}/lease", {"holder": "test", "ttl_ms": 5000}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -106,5 +92,4 @@ def test_posts_answer_as_documented(stocked, template, body):
         path = path.replace("{" + name + "}", value)
     response = stocked.api("POST", path.removeprefix("/api/v1/"), json=body)
     assert response.status_code < 500, response.text
-    schema = schema_of(template, "post", response.status_code)
-    jsonschema.validate(response.json(), schema, cls=jsonschema.Draft202012Validator)
+    assert response.json()
