@@ -19,6 +19,8 @@ use waybill_proof::keys::Signer;
 pub struct App(Arc<AppState>);
 
 pub struct AppState {
+    /// Names this registry for ever, wherever its database and store move.
+    pub registry_id: String,
     pub config: Config,
     pub db: Db,
     pub content: ContentStore,

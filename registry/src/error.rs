@@ -37,6 +37,7 @@ pub trait Failure: std::error::Error + Send + Sync + 'static {
 }
 
 const DATABASE_UNREACHABLE: &str = "DATABASE_UNREACHABLE";
+const DATABASE_DAMAGED: &str = "DATABASE_DAMAGED";
 
 impl Failure for DbError {
     fn kind(&self) -> Kind {
@@ -44,7 +45,7 @@ impl Failure for DbError {
             return Kind::InsufficientStorage;
         }
         match self {
-            Self::Closing => Kind::Unavailable,
+            Self::Closing | Self::Damaged(_) => Kind::Unavailable,
             _ if self.is_unreachable() => Kind::Unavailable,
             _ => Kind::Internal,
         }
@@ -53,6 +54,7 @@ impl Failure for DbError {
     fn code(&self) -> &'static str {
         match self.kind() {
             Kind::InsufficientStorage => "DATABASE_DISK_FULL",
+            Kind::Unavailable if matches!(self, Self::Damaged(_)) => DATABASE_DAMAGED,
             Kind::Unavailable if self.is_unreachable() => DATABASE_UNREACHABLE,
             Kind::Unavailable => "SHUTTING_DOWN",
             _ => "INTERNAL",
@@ -69,6 +71,10 @@ pub fn public_message(failure: &dyn Failure) -> String {
         }
         Kind::Unavailable if failure.code() == DATABASE_UNREACHABLE => {
             "the server cannot reach its database for the moment; try again".to_owned()
+        }
+        Kind::Unavailable if failure.code() == DATABASE_DAMAGED => {
+            "the server's database is damaged; its operator restores a backup with `waybill restore`"
+                .to_owned()
         }
         _ => failure.to_string(),
     }

@@ -15,6 +15,7 @@ pub mod deployments;
 pub mod error;
 pub mod http;
 pub mod idempotency;
+pub mod identity;
 pub mod ids;
 pub mod logged_models;
 pub mod mlflow;

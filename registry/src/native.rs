@@ -99,6 +99,7 @@ async fn get_info(State(app): State<App>, _: Principal) -> Json<ServerInfo> {
     let artifacts_url = app.config.artifacts_url.as_deref().unwrap_or_default();
     Json(ServerInfo {
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        registry_id: app.registry_id.clone(),
         database: app.db.engine().name().to_owned(),
         artifacts: if artifacts_url.starts_with("s3:") { "s3" } else { "file" }.to_owned(),
         deployer: app.config.deployer_mode.clone(),

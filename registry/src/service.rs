@@ -9,6 +9,7 @@ use crate::{
     db::{self, Db},
     deployments::Signals,
     http::{self, Metrics},
+    identity::{self, IdentityError},
     ids::RandomIds,
     mlflow, native,
     provenance::{self, ProvenanceError},
@@ -35,6 +36,8 @@ pub enum OpenError {
     #[error("cannot prepare the database: {0}")]
     Prepare(#[from] runs::RunsError),
     #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
     Key(#[from] KeyError),
     #[error("cannot bring the registry's records up to date: {0}")]
     Records(#[from] ProvenanceError),
@@ -54,8 +57,11 @@ impl Registry {
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
         let location = config.artifacts_location().map_err(artifacts::OpenError::from)?;
         let content = ContentStore::open(location, db.clone(), clock.clone(), ids.clone()).await?;
+        let registry_id = identity::settle(&db, &content).await?;
+        identity::require_key(&db, &config.key_path()).await?;
         let signer = Arc::new(FileKey::load_or_generate(&config.key_path())?);
         let app = App::new(AppState {
+            registry_id,
             config,
             db,
             content,

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -58,17 +59,81 @@ def test_port_in_use(make_server):
     ends_with_error(second, str(first.port), "--listen")
 
 
-def test_damaged_database(make_server):
+def damage_header(content):
+    return b"not a database at all" * 4 + b"................" + content[100:]
+
+
+def damage_schema(content):
+    return content[:100] + b"\xff" * 900 + content[1000:]
+
+
+@pytest.mark.parametrize(
+    ("damage", "word"),
+    [
+        (damage_header, "damaged"),
+        (damage_schema, "damaged"),
+        (lambda content: content[: len(content) // 2], "waybill.db"),
+        # SQLite takes an empty file for a new database; what lies beside it tells that it is not.
+        (lambda content: b"", "lost"),
+    ],
+    ids=["header", "schema", "truncated", "empty"],
+)
+def test_damaged_database(make_server, damage, word):
     server = make_server().start()
     server.stop()
     database = server.data_dir / "waybill.db"
-    content = bytearray(database.read_bytes())
-    content[:100] = b"not a database at all" * 4 + b"................"
+    content = bytes(damage(database.read_bytes()))
     database.write_bytes(content)
     for extra in server.data_dir.glob("waybill.db-*"):
         extra.unlink()
-    ends_with_error(server, "waybill.db")
-    assert database.read_bytes() == bytes(content), "a damaged database is left for repair, not replaced"
+    ends_with_error(server, word, "waybill restore")
+    if content:
+        assert database.read_bytes() == content, "a damaged database is left for repair, not replaced"
+
+
+def test_a_database_with_damaged_pages(make_server):
+    """The file opens, since its first pages are whole: each call that meets the damage says what to do."""
+    server = make_server().start()
+    run_id = server.mlflow("POST", "runs/create", {"experiment_id": "0"}).json()["run"]["info"]["run_id"]
+    tags = [{"key": f"key {number}", "value": f"tagged {number} " + "x" * 400} for number in range(90)]
+    assert server.mlflow("POST", "runs/log-batch", {"run_id": run_id, "tags": tags}).status_code == 200
+    server.stop()
+    database = server.data_dir / "waybill.db"
+    content = bytearray(database.read_bytes())
+    for start in range(4096, len(content), 4096):
+        if b"tagged 5" in content[start : start + 4096]:
+            content[start : start + 4096] = b"\xff" * 4096
+    database.write_bytes(content)
+    server.start()
+    answer = server.mlflow("GET", "runs/get", {"run_id": run_id})
+    assert answer.status_code == 503 and "waybill restore" in answer.json()["message"], answer.text
+    assert "malformed" in server.log
+
+
+def test_a_lost_database_or_store_is_not_taken_for_an_empty_registry(make_server):
+    server = make_server().start()
+    server.mlflow("POST", "experiments/create", {"name": "kept"})
+    server.stop()
+    aside = server.folder / "aside"
+    for lost, word in (("waybill.db", "lost"), ("artifacts", "mounted"), ("keys", "keys create")):
+        place = server.data_dir / lost
+        place.rename(aside)
+        ends_with_error(server, word)
+        if place.is_dir():
+            shutil.rmtree(place)
+        elif place.exists():
+            place.unlink()
+        aside.rename(place)
+    server.start()
+    assert server.mlflow("GET", "experiments/get-by-name", {"experiment_name": "kept"}).status_code == 200
+    server.stop()
+    (server.data_dir / "keys/registry.pem").unlink()
+    server.cli("keys", "create", "--data-dir", server.data_dir)
+    again = server.cli("keys", "create", "--data-dir", server.data_dir, check=False)
+    assert again.returncode != 0 and "exists" in again.stderr
+    server.start()
+    roles = [key["role"] for key in server.api("GET", "keys").json()["keys"]]
+    assert roles.count("registry") == 2, "what the lost key signed can still be verified"
 
 
 def test_database_of_a_newer_waybill(make_server):
@@ -227,7 +292,9 @@ def test_a_full_disk(make_server, small_disk):
     for number in range(400):
         response = server.mlflow("POST", "experiments/create", {"name": f"full-{number}" * 20})
         assert response.status_code in (200, 500, 507), response.text
-        refused += response.status_code != 200
+        if response.status_code != 200:
+            assert "disk is full" in response.json()["message"], response.text
+            refused += 1
     assert refused, "a database on a full disk has to refuse writes at some point"
     assert requests.get(f"{server.url}{BASE}/0/before", timeout=30).content == b"before"
     ballast.unlink()

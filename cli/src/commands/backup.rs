@@ -18,7 +18,7 @@ pub struct Args {
     /// New folder, or new archive when the name ends in .tar
     #[arg(value_name = "DIR|FILE.tar")]
     target: PathBuf,
-    /// Leave the signing keys out: what is restored then signs with new ones
+    /// Leave the signing keys out: what is restored needs them from elsewhere, or `waybill keys create`
     #[arg(long)]
     no_keys: bool,
     #[command(flatten)]

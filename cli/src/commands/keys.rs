@@ -1,12 +1,14 @@
-use crate::{context::Context, failure::Failure, output};
+use crate::{context::Context, failure::Failure, output, serve::StorageArgs};
 use clap::Subcommand;
 use waybill_client::api::{KeyList, PublicKeyInfo};
+use waybill_proof::keys::FileKey;
 
 const EXAMPLES: &str = "\
 Examples:
   waybill keys show
   waybill keys export > registry.pub
   waybill keys export --role deployer > deployer.pub
+  waybill keys create --data-dir /srv/waybill    # only where the key is lost for good
 
 Export a key once, over a way that you trust, and pin it with --key or WAYBILL_TRUSTED_KEYS:
 then `waybill verify` proves origin, not only integrity.";
@@ -29,14 +31,40 @@ enum KeysCommand {
         #[arg(long, value_name = "ROLE", default_value = "registry")]
         role: String,
     },
+    /// Make the registry's signing key anew, where it was lost: `serve` refuses to do so by itself.
+    /// What the lost key signed can still be verified; who pinned it has to pin the new one too
+    Create {
+        #[command(flatten)]
+        storage: StorageArgs,
+    },
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let KeyList { keys } = context.client()?.keys().await?;
     match args.command {
-        KeysCommand::Show => show(&keys, context.json),
-        KeysCommand::Export { role } => export(&keys, &role, context.json)?,
+        KeysCommand::Show => show(&known(context).await?, context.json),
+        KeysCommand::Export { role } => export(&known(context).await?, &role, context.json)?,
+        KeysCommand::Create { storage } => create(storage, context.json)?,
     }
+    Ok(())
+}
+
+async fn known(context: &Context) -> Result<Vec<PublicKeyInfo>, Failure> {
+    let KeyList { keys } = context.client()?.keys().await?;
+    Ok(keys)
+}
+
+fn create(storage: StorageArgs, json: bool) -> Result<(), Failure> {
+    let path = storage.registry_config()?.key_path();
+    if path.exists() {
+        return Err(Failure::Failed(format!("{} exists; nothing was changed", path.display())));
+    }
+    let key = FileKey::load_or_generate(&path).map_err(Failure::failed)?;
+    if json {
+        output::json(&serde_json::json!({ "path": path, "hint": key.public_key().hint() }));
+        return Ok(());
+    }
+    let hint = key.public_key().hint();
+    output::line(format!("{} {} is a new key, hint {hint}", output::mark(true), path.display()));
     Ok(())
 }
 

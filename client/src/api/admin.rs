@@ -22,6 +22,8 @@ pub struct KeyList {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ServerInfo {
     pub version: String,
+    /// Names the registry for ever: made with its database, kept by backup and restore.
+    pub registry_id: String,
     /// `sqlite` or `postgresql`.
     pub database: String,
     /// `file` or `s3`.

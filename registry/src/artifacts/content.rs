@@ -298,39 +298,25 @@ impl ContentStore {
         if range.start > range.end || range.end > size_bytes {
             return Err(ArtifactError::Range { size_bytes });
         }
+        let heals = !blob.available && range == (0..size_bytes);
         let blob = Arc::new(blob);
         match read::open(&self.backend, blob.clone(), range).await {
             Ok(bytes) => {
-                let store = self.clone();
+                let (store, watched_blob) = (self.clone(), blob.clone());
                 let watched = bytes.inspect(move |piece| {
                     if let Err(error) = piece {
                         // The response has begun: its end will be missing, and only the log says why.
                         tracing::error!(%error, "a read was cut off");
-                        store.note_damage(&blob, error);
+                        store.note_damage(&watched_blob, error);
                     }
                 });
-                Ok(watched.boxed())
+                Ok(if heals { self.note_whole(watched.boxed(), blob) } else { watched.boxed() })
             }
             Err(error) => {
                 self.note_damage(&blob, &error);
                 Err(error)
             }
         }
-    }
-
-    /// So that the next upload of the same content replaces the damaged bytes.
-    fn note_damage(&self, blob: &StoredBlob, error: &ArtifactError) {
-        if !blob.available || !matches!(error, ArtifactError::Damaged { .. }) {
-            return;
-        }
-        let (db, generation) = (self.db.clone(), blob.generation.clone());
-        tokio::spawn(async move {
-            let marked: Result<(), crate::db::DbError> =
-                db.write(generation, |tx, generation| Box::pin(store::mark_damaged(tx, generation))).await;
-            if let Err(error) = marked {
-                tracing::warn!(%error, "a damaged blob could not be marked");
-            }
-        });
     }
 
     /// The file at `path`, in the run trees or the frozen ones.

@@ -10,6 +10,7 @@ use waybill_proof::Digest;
 ///                                                             large body before its digest was known
 /// incoming/<holder>/<generation>                              a body on its way in; swept at start
 /// probe/<generation>                                          written and removed at start
+/// registry-id                                                 whose artifacts these are
 /// ```
 ///
 /// The database says which blobs exist and under which generation. An object without a row is
@@ -23,6 +24,7 @@ pub enum Key {
     Arrival { generation: String },
     Incoming { holder: String, generation: String },
     Probe { generation: String },
+    RegistryId,
 }
 
 impl std::fmt::Display for Key {
@@ -35,6 +37,7 @@ impl std::fmt::Display for Key {
             Self::Arrival { generation } => write!(f, "arrivals/{generation}"),
             Self::Incoming { holder, generation } => write!(f, "incoming/{holder}/{generation}"),
             Self::Probe { generation } => write!(f, "probe/{generation}"),
+            Self::RegistryId => f.write_str("registry-id"),
         }
     }
 }
@@ -52,6 +55,7 @@ mod tests {
             (Key::Arrival { generation: generation.clone() }, "arrivals/g1".into()),
             (Key::Incoming { holder: "h".into(), generation: generation.clone() }, "incoming/h/g1".into()),
             (Key::Probe { generation }, "probe/g1".into()),
+            (Key::RegistryId, "registry-id".into()),
         ] {
             assert_eq!(key.to_string(), expected);
         }

@@ -4,12 +4,14 @@
 
 mod backend;
 mod content;
+mod damage;
 mod error;
 pub mod frozen;
 mod hash;
 mod ingest;
 mod keys;
 mod location;
+mod marker;
 mod path;
 mod read;
 pub mod routes;

@@ -150,7 +150,7 @@ pub async fn record(tx: &mut Conn, new: &NewBlob) -> Result<Recorded, DbError> {
 async fn insert_representation(tx: &mut Conn, new: &NewBlob) -> Result<i64, DbError> {
     let layout = match new.key {
         Key::Arrival { .. } => ARRIVAL,
-        Key::Blob { .. } | Key::Incoming { .. } | Key::Probe { .. } => BLOB,
+        Key::Blob { .. } | Key::Incoming { .. } | Key::Probe { .. } | Key::RegistryId => BLOB,
     };
     let (id,): (i64,) = tx
         .query(
@@ -189,6 +189,16 @@ pub async fn is_recorded(conn: &mut Conn, generation: &str) -> Result<bool, DbEr
 pub async fn mark_damaged(tx: &mut Conn, generation: &str) -> Result<(), DbError> {
     tx.query("UPDATE representations SET state = $1 WHERE generation = $2")
         .bind(DAMAGED)
+        .bind(generation.to_owned())
+        .execute()
+        .await
+        .map(drop)
+}
+
+/// Remembers that the bytes were read whole and are right after all: their disk or network was away.
+pub async fn mark_available(tx: &mut Conn, generation: &str) -> Result<(), DbError> {
+    tx.query("UPDATE representations SET state = $1 WHERE generation = $2")
+        .bind(AVAILABLE)
         .bind(generation.to_owned())
         .execute()
         .await

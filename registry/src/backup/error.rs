@@ -39,6 +39,8 @@ pub enum BackupError {
     Artifacts(#[from] ArtifactError),
     #[error(transparent)]
     Store(#[from] crate::artifacts::OpenError),
+    #[error(transparent)]
+    Identity(#[from] crate::identity::IdentityError),
 }
 
 impl BackupError {

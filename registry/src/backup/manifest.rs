@@ -81,6 +81,10 @@ impl Manifest {
         Ok(manifest)
     }
 
+    pub fn table(&self, name: &str) -> Option<&TableFile> {
+        self.tables.iter().find(|file| file.table.name == name)
+    }
+
     pub fn summary(&self) -> Summary {
         Summary {
             rows: self.tables.iter().map(|t| t.rows).sum(),

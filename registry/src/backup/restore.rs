@@ -12,6 +12,7 @@ use crate::{
         Conn, Db,
         dump::{Importer, Row, Table},
     },
+    identity,
     ids::RandomIds,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -63,6 +64,7 @@ pub async fn restore(src: &Path, config: &Config, progress: &dyn Progress) -> Re
     let content =
         ContentStore::open(location, db.clone(), Arc::new(SystemClock), Arc::new(RandomIds)).await?;
 
+    identity::mark_restored(&read_registry_id(src, &manifest)?, &content).await?;
     progress.begin("blobs", Some(manifest.blob_bytes));
     place_blobs(&content, src, &blobs, progress).await?;
     restore_keys(src, &config.data_dir, &manifest)?;
@@ -72,7 +74,7 @@ pub async fn restore(src: &Path, config: &Config, progress: &dyn Progress) -> Re
     refuse_data(importer.conn()).await?;
     importer.clear().await?;
     for table in importer.tables().to_vec() {
-        let theirs = manifest.tables.iter().find(|t| t.table.name == table.name);
+        let theirs = manifest.table(&table.name);
         importer.check(&table, theirs.map(|t| &t.table))?;
         restore_table(&mut importer, &table, src, &lost, progress).await?;
     }
@@ -140,21 +142,35 @@ fn batches(
     }))
 }
 
+/// Which registry the backup is of.
+fn read_registry_id(src: &Path, manifest: &Manifest) -> Result<String, BackupError> {
+    let rows = rows_of(src, manifest, "registry_identity")?;
+    let column = |t: &TableFile| t.table.columns.iter().position(|c| c.name == "registry_id");
+    let column = manifest.table("registry_identity").and_then(column);
+    let id = column.and_then(|column| rows.first()?.get(column)?.as_str().map(str::to_owned));
+    id.ok_or_else(|| BackupError::NotABackup {
+        path: src.to_owned(),
+        detail: "its table registry_identity names no registry".to_owned(),
+    })
+}
+
+fn rows_of(src: &Path, manifest: &Manifest, table: &str) -> Result<Vec<Row>, BackupError> {
+    if manifest.table(table).is_none() {
+        let detail = format!("it has no table {table}");
+        return Err(BackupError::NotABackup { path: src.to_owned(), detail });
+    }
+    let batches: Result<Vec<_>, _> = batches(src, table)?.collect();
+    Ok(batches?.into_iter().flatten().collect())
+}
+
 fn read_blobs(src: &Path, manifest: &Manifest) -> Result<Vec<DumpedBlob>, BackupError> {
     let not_a_backup = |detail: String| BackupError::NotABackup { path: src.to_owned(), detail };
-    let table = |name: &str| -> Result<&TableFile, BackupError> {
-        let found = manifest.tables.iter().find(|t| t.table.name == name);
-        found.ok_or_else(|| not_a_backup(format!("it has no table {name}")))
+    let table = |name: &str| -> Result<(&Table, Vec<Row>), BackupError> {
+        let rows = rows_of(src, manifest, name)?;
+        let found = manifest.table(name).ok_or_else(|| not_a_backup(format!("it has no table {name}")))?;
+        Ok((&found.table, rows))
     };
-    let rows = |name: &str| -> Result<Vec<Row>, BackupError> {
-        let batches: Result<Vec<_>, _> = batches(src, name)?.collect();
-        Ok(batches?.into_iter().flatten().collect())
-    };
-    let mut blobs = DumpedBlob::join(
-        (&table("blobs")?.table, rows("blobs")?),
-        (&table("representations")?.table, rows("representations")?),
-    )
-    .map_err(not_a_backup)?;
+    let mut blobs = DumpedBlob::join(table("blobs")?, table("representations")?).map_err(not_a_backup)?;
     // Found damaged after its row had been saved.
     let left_out: HashSet<_> = manifest.damaged.iter().collect();
     for blob in &mut blobs {

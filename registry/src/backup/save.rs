@@ -25,7 +25,7 @@ const PARALLEL: usize = 4;
 
 #[derive(Debug, Clone, Copy)]
 pub struct SaveOptions {
-    /// Signing keys too. Without them what is restored signs with a new key.
+    /// Signing keys too. Without them a restored registry starts once its key is put back or made anew.
     pub keys: bool,
 }
 

@@ -5,7 +5,10 @@
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
     #[error("database: {0}")]
-    Sqlx(#[from] sqlx::Error),
+    Sqlx(sqlx::Error),
+    /// The engine found its own files damaged.
+    #[error("the database is damaged: {0}. `waybill restore` brings a backup back")]
+    Damaged(sqlx::Error),
     /// The disk that holds the database is full; nothing was changed.
     #[error("the database's disk is full: {0}")]
     Full(sqlx::Error),
@@ -20,9 +23,15 @@ pub enum DbError {
     Corrupt { what: &'static str, detail: String },
 }
 
+impl From<sqlx::Error> for DbError {
+    fn from(error: sqlx::Error) -> Self {
+        if is_damaged(&error) { Self::Damaged(error) } else { Self::Sqlx(error) }
+    }
+}
+
 impl DbError {
     pub(super) fn from_commit(error: sqlx::Error) -> Self {
-        if is_full(&error) { Self::Full(error) } else { Self::Sqlx(error) }
+        if is_full(&error) { Self::Full(error) } else { error.into() }
     }
 
     /// Whether the disk is full, whichever statement met it first.
@@ -71,8 +80,19 @@ fn is_unreachable(error: &sqlx::Error) -> bool {
     }
 }
 
-/// SQLite: SQLITE_FULL (13) and SQLITE_IOERR_* from ENOSPC; PostgreSQL: 53100 disk_full.
-fn is_full(error: &sqlx::Error) -> bool {
+/// SQLite: SQLITE_CORRUPT (11) with its extended codes, SQLITE_NOTADB (26); PostgreSQL: class XX00x,
+/// data_corrupted and index_corrupted.
+pub(super) fn is_damaged(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else {
+        return false;
+    };
+    let code = error.code().unwrap_or_default();
+    let primary = code.parse().map(|code: u32| code & 0xff);
+    matches!(primary, Ok(11 | 26)) || matches!(code.as_ref(), "XX001" | "XX002")
+}
+
+/// SQLite: SQLITE_FULL (13), to which it turns the file system's ENOSPC; PostgreSQL: 53100 disk_full.
+pub(super) fn is_full(error: &sqlx::Error) -> bool {
     let sqlx::Error::Database(error) = error else {
         return false;
     };

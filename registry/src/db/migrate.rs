@@ -1,6 +1,9 @@
 //! Migrations: the same file names for both engines, under `migrations/`.
 
-use super::{Db, DbError, OpenError, Pools};
+use super::{
+    Db, DbError, OpenError, Pools,
+    error::{is_damaged, is_full},
+};
 use sqlx::migrate::{MigrateError, Migrator};
 
 static SQLITE: Migrator = sqlx::migrate!("../migrations/sqlite");
@@ -16,6 +19,7 @@ pub async fn run(pools: &Pools, url: &str) -> Result<(), OpenError> {
         MigrateError::Execute(e) if is_damaged(&e) => {
             OpenError::Damaged { url: url.into(), detail: e.to_string() }
         }
+        MigrateError::Execute(e) if is_full(&e) => OpenError::Full { url: url.into(), source: e },
         source => OpenError::Migrate { url: url.into(), source },
     })
 }
@@ -30,10 +34,6 @@ pub async fn applied(db: &Db) -> Result<i64, DbError> {
     let mut conn = db.read().await?;
     let query = "SELECT MAX(version) FROM _sqlx_migrations WHERE success";
     Ok(conn.query(query).scalar::<Option<i64>>().await?.flatten().unwrap_or_default())
-}
-
-fn is_damaged(error: &sqlx::Error) -> bool {
-    matches!(error.as_database_error().and_then(|e| e.code()).as_deref(), Some("26" | "11"))
 }
 
 #[cfg(test)]

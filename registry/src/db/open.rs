@@ -1,6 +1,11 @@
 //! Opening a database: pools, pragmas, migrations, and errors that say what to do.
 
-use super::{Db, DbError, Pools, migrate, writer::SqliteWriter};
+use super::{
+    Db, DbError, Pools,
+    error::{is_damaged, is_full},
+    migrate,
+    writer::SqliteWriter,
+};
 use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -24,6 +29,10 @@ pub enum OpenError {
         "the database {url} is damaged: {detail}. Restore it with `waybill restore` from a backup, or move the file away to start empty"
     )]
     Damaged { url: String, detail: String },
+    #[error(
+        "the disk of the database {url} is full: {source}. Free space there and start again; nothing was changed"
+    )]
+    Full { url: String, source: sqlx::Error },
     #[error("cannot migrate the database {url}: {source}")]
     Migrate { url: String, source: sqlx::migrate::MigrateError },
     #[error("cannot read the database {url}: {source}")]
@@ -119,10 +128,11 @@ async fn open_postgres(url: &str) -> Result<Db, OpenError> {
 }
 
 fn connect_error(url: &str, source: sqlx::Error) -> OpenError {
-    // 26 SQLITE_NOTADB, 11 SQLITE_CORRUPT.
-    let code = source.as_database_error().and_then(|e| e.code()).unwrap_or_default().into_owned();
-    if matches!(code.as_str(), "26" | "11") {
+    if is_damaged(&source) {
         return OpenError::Damaged { url: redact(url), detail: source.to_string() };
+    }
+    if is_full(&source) {
+        return OpenError::Full { url: redact(url), source };
     }
     let hint = match source {
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => " (is the server running, and the address right?)",

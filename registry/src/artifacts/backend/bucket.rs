@@ -86,6 +86,20 @@ impl Bucket {
         Ok(self.store.get_opts(&path_of(key), options).await?.into_stream().boxed())
     }
 
+    /// The bytes of an object that has at most `max_bytes`, or the first of them.
+    pub async fn read_small(&self, key: &Key, max_bytes: u64) -> Result<Option<Bytes>> {
+        let options = GetOptions { range: Some(GetRange::Bounded(0..max_bytes)), ..GetOptions::default() };
+        match self.store.get_opts(&path_of(key), options).await {
+            Ok(found) => found.bytes().await.map(Some),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     pub fn url_of(&self, key: &Key) -> String {
         format!("{}/{key}", self.url)
     }

@@ -4,7 +4,7 @@ use crate::artifacts::keys::Key;
 use bytes::Bytes;
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, IoSlice, Write as _},
+    io::{self, IoSlice, Read as _, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -38,6 +38,20 @@ impl Folder {
             sync_dir(dir)?;
         }
         Ok(Self { root: root.to_owned(), holder, _lock: lock })
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn read_small(&self, key: &Key, max_bytes: u64) -> io::Result<Option<Bytes>> {
+        let mut bytes = Vec::new();
+        match File::open(self.path_of(key)) {
+            Ok(file) => file.take(max_bytes).read_to_end(&mut bytes)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Ok(Some(bytes.into()))
     }
 
     pub fn path_of(&self, key: &Key) -> PathBuf {

@@ -60,6 +60,29 @@ impl Backend {
         }
     }
 
+    /// The bytes under `key`, at most `max_bytes` of them; `None` when nothing is there.
+    pub async fn read_small(&self, key: &Key, max_bytes: u64) -> Result<Option<Bytes>, ArtifactError> {
+        match self {
+            Self::Bucket(bucket) => {
+                bucket.read_small(key, max_bytes).await.map_err(|e| ArtifactError::object(key.to_string(), e))
+            }
+            Self::Folder(folder) => {
+                let (folder, own_key) = (folder.clone(), key.clone());
+                blocking(move || folder.read_small(&own_key, max_bytes))
+                    .await
+                    .map_err(|e| ArtifactError::io(key.to_string(), e))
+            }
+        }
+    }
+
+    /// The whole store as an operator finds it.
+    pub fn address(&self) -> String {
+        match self {
+            Self::Folder(folder) => folder.root().display().to_string(),
+            Self::Bucket(bucket) => bucket.url().to_owned(),
+        }
+    }
+
     /// The object's place as an operator finds it.
     pub fn place_of(&self, key: &Key) -> String {
         match self {
