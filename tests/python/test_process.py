@@ -13,6 +13,7 @@ import time
 import pytest
 import raw
 import requests
+from conftest import BACKENDS, flags_of
 from server import BINARY, environment
 
 BASE = "/api/2.0/mlflow-artifacts/artifacts"
@@ -208,9 +209,10 @@ def test_sigterm_finishes_what_runs(make_server):
     assert requests.get(f"{server.url}{BASE}/0/slow", timeout=10).content == b"halfhalf"
 
 
-def test_kill_during_uploads_and_registrations(make_server, tmp_path):
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_kill_during_uploads_and_registrations(make_server, tmp_path, backend):
     """kill -9 five times amid writes: what was answered is there, the rest is whole or absent."""
-    server = make_server().start()
+    server = make_server(*flags_of(backend)).start()
     (tmp_path / "model").mkdir()
     (tmp_path / "model/f.bin").write_bytes(os.urandom(200_000))
     answered_files, answered_versions, stop = {}, [], threading.Event()
