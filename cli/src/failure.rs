@@ -20,6 +20,9 @@ pub enum Failure {
     Verification(String),
     #[error("{0}")]
     NotFound(String),
+    /// Something other than the registry does not answer.
+    #[error("{0}")]
+    Unreachable(String),
     #[error("{0}")]
     Failed(String),
     #[error(transparent)]
@@ -42,6 +45,7 @@ impl Failure {
             Self::Usage(_) | Self::Client(ClientError::InvalidArgument { .. }) => 2,
             Self::Verification(_) | Self::Pull(PullError::Digest { .. } | PullError::Manifest(_)) => 3,
             Self::NotFound(_) => 4,
+            Self::Unreachable(_) => 5,
             Self::Push(PushError::Files(error)) | Self::Pull(PullError::Files(error)) => {
                 files_exit_code(error)
             }

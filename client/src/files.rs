@@ -56,6 +56,24 @@ pub(crate) struct FoundFile {
     pub size_bytes: u64,
 }
 
+/// A local file whose content is known.
+#[derive(Debug, Clone)]
+pub struct HashedFile {
+    /// With `/`, relative to where it belongs.
+    pub path: String,
+    pub location: PathBuf,
+    pub digest: Digest,
+    pub size_bytes: u64,
+}
+
+impl HashedFile {
+    /// Reads the file at `location` through. Blocks.
+    pub fn read(path: String, location: PathBuf, progress: &dyn Progress) -> Result<Self, FilesError> {
+        let (digest, size_bytes) = hash_file(&location, progress)?;
+        Ok(Self { path, location, digest, size_bytes })
+    }
+}
+
 /// The files of a folder that is to become a model, sorted by path. Empty directories are no
 /// part of a model; `registered_model_meta`, which MLflow leaves in downloads, is left out.
 pub(crate) fn walk_model(dir: &Path) -> Result<Vec<FoundFile>, FilesError> {

@@ -46,5 +46,5 @@ pub mod transport;
 pub use client::{AuditQuery, Client};
 pub use download::{ByteRange, Download};
 pub use error::ClientError;
-pub use files::{FilesError, Hasher};
+pub use files::{FilesError, HashedFile, Hasher};
 pub use reference::{InvalidReference, Reference, Selector};

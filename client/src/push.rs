@@ -1,10 +1,10 @@
 //! A local folder becomes the next version of a model.
 
 use crate::{
-    api::{CreateUpload, ModelVersion, RegisterVersion, UploadFile},
+    api::{CreateUpload, ModelVersion, RegisterVersion, Upload, UploadFile},
     client::Client,
     error::ClientError,
-    files::{FilesError, FoundFile, hash_file, walk_model},
+    files::{FilesError, HashedFile, hash_file, walk_model},
     progress::{Progress, Step},
     transport,
 };
@@ -67,23 +67,7 @@ pub async fn push_directory(
     progress: Arc<dyn Progress>,
 ) -> Result<Pushed, PushError> {
     let files = hash_directory(dir, Arc::clone(&progress)).await?;
-    let upload = CreateUpload { files: files.iter().map(|(file, digest)| wire(file, *digest)).collect() };
-    let upload = client.create_upload(&upload).await?;
-    let mut by_digest: BTreeMap<Digest, &FoundFile> = BTreeMap::new();
-    for (file, digest) in &files {
-        by_digest.entry(*digest).or_insert(file);
-    }
-    let missing: Vec<(Digest, &FoundFile)> =
-        upload.missing.iter().filter_map(|digest| Some((*digest, *by_digest.get(digest)?))).collect();
-    let sent_bytes = missing.iter().map(|(_, file)| file.size_bytes).sum();
-    if !missing.is_empty() {
-        progress.begin(Step::Send, missing.len(), sent_bytes);
-        let sends = missing
-            .into_iter()
-            .map(|(digest, file)| send(client, &upload.upload_id, digest, file.clone(), &progress));
-        futures::stream::iter(sends).buffer_unordered(PARALLEL).try_collect::<()>().await?;
-        progress.end(Step::Send);
-    }
+    let (upload, sent_bytes) = send_files(client, &files, &progress).await?;
     let registration = RegisterVersion {
         upload_id: upload.upload_id,
         description: options.description,
@@ -91,19 +75,40 @@ pub async fn push_directory(
         lockfile: options.lockfile,
     };
     let version = client.register_version(name, &registration).await?;
-    let size_bytes = files.iter().map(|(file, _)| file.size_bytes).sum();
+    let size_bytes = files.iter().map(|file| file.size_bytes).sum();
     Ok(Pushed { version, files: files.len(), size_bytes, sent_bytes })
 }
 
-fn wire(file: &FoundFile, digest: Digest) -> UploadFile {
-    UploadFile { path: file.path.clone(), digest, size_bytes: file.size_bytes }
+/// Opens an upload session for local files, which were hashed, and sends those that the registry
+/// lacks: the session, and the bytes that were sent.
+pub async fn send_files(
+    client: &Client,
+    files: &[HashedFile],
+    progress: &Arc<dyn Progress>,
+) -> Result<(Upload, u64), PushError> {
+    let upload = client.create_upload(&CreateUpload { files: files.iter().map(wire).collect() }).await?;
+    let mut by_digest: BTreeMap<Digest, &HashedFile> = BTreeMap::new();
+    for file in files {
+        by_digest.entry(file.digest).or_insert(file);
+    }
+    let missing: Vec<&HashedFile> =
+        upload.missing.iter().filter_map(|digest| by_digest.get(digest).copied()).collect();
+    let sent_bytes = missing.iter().map(|file| file.size_bytes).sum();
+    if !missing.is_empty() {
+        progress.begin(Step::Send, missing.len(), sent_bytes);
+        let sends = missing.into_iter().map(|file| send(client, &upload.upload_id, file, progress));
+        futures::stream::iter(sends).buffer_unordered(PARALLEL).try_collect::<()>().await?;
+        progress.end(Step::Send);
+    }
+    Ok((upload, sent_bytes))
+}
+
+fn wire(file: &HashedFile) -> UploadFile {
+    UploadFile { path: file.path.clone(), digest: file.digest, size_bytes: file.size_bytes }
 }
 
 /// Walks and hashes on a thread of its own: both block.
-async fn hash_directory(
-    dir: &Path,
-    progress: Arc<dyn Progress>,
-) -> Result<Vec<(FoundFile, Digest)>, FilesError> {
+async fn hash_directory(dir: &Path, progress: Arc<dyn Progress>) -> Result<Vec<HashedFile>, FilesError> {
     let dir = dir.to_owned();
     let work = move || {
         let files = walk_model(&dir)?;
@@ -114,7 +119,8 @@ async fn hash_directory(
             if size_bytes != file.size_bytes {
                 return Err(FilesError::Changed(file.location));
             }
-            hashed.push((file, digest));
+            let (path, location) = (file.path, file.location);
+            hashed.push(HashedFile { path, location, digest, size_bytes });
         }
         progress.end(Step::Hash);
         Ok(hashed)
@@ -125,19 +131,18 @@ async fn hash_directory(
 async fn send(
     client: &Client,
     upload_id: &str,
-    digest: Digest,
-    file: FoundFile,
+    file: &HashedFile,
     progress: &Arc<dyn Progress>,
 ) -> Result<(), PushError> {
     for attempt in 1.. {
         let sent = Arc::new(AtomicU64::new(0));
-        let content = open(&file, Arc::clone(progress), Arc::clone(&sent)).await?;
-        let Err(error) = client.put_blob(upload_id, &digest, content, file.size_bytes).await else {
+        let content = open(file, Arc::clone(progress), Arc::clone(&sent)).await?;
+        let Err(error) = client.put_blob(upload_id, &file.digest, content, file.size_bytes).await else {
             return Ok(());
         };
         progress.retreat(sent.load(Ordering::Relaxed));
         if attempt >= ATTEMPTS || !error.is_passing() {
-            return Err(changed(&file).await.map_or_else(|| error.into(), PushError::from));
+            return Err(changed(file).await.map_or_else(|| error.into(), PushError::from));
         }
         tracing::debug!(path = file.path, attempt, %error, "sending again");
     }
@@ -145,13 +150,13 @@ async fn send(
 }
 
 /// A refused or broken upload is most often a file that somebody wrote to meanwhile.
-async fn changed(file: &FoundFile) -> Option<FilesError> {
+async fn changed(file: &HashedFile) -> Option<FilesError> {
     let metadata = tokio::fs::metadata(&file.location).await.ok()?;
     (metadata.len() != file.size_bytes).then(|| FilesError::Changed(file.location.clone()))
 }
 
 async fn open(
-    file: &FoundFile,
+    file: &HashedFile,
     progress: Arc<dyn Progress>,
     sent: Arc<AtomicU64>,
 ) -> Result<transport::Body, FilesError> {

@@ -9,7 +9,7 @@ use waybill_proof::{
         Dataset, Document, ExperimentConfig, LockInputs, Lockfile, LoggedModelSnapshot, MetricNumber,
         MetricValue, RegistrationSnapshot, Requirements, RunCompleted, RunSnapshot, SchemaVersion, schemas,
     },
-    statement::{LockfileResolution, Predicate, Registration, RunEnd},
+    statement::{Imported, LockfileResolution, Predicate, Registration, RunEnd},
 };
 
 fn directory() -> PathBuf {
@@ -194,6 +194,15 @@ fn signed_predicates_validate() {
         registration_snapshot_digest: digest,
         lockfile_digest: Some(digest),
         registered_at_ms: 1,
+        imported: Some(Imported {
+            source: "http://old:5000".to_owned(),
+            name: "iris".to_owned(),
+            version: 1,
+            created_by: Some("ada".to_owned()),
+            created_at_ms: Some(0),
+            imported_at_ms: 1,
+            witnessed_training: false,
+        }),
     };
     assert_valid("registration-predicate.json", &predicate(&registration));
     let end = RunEnd {

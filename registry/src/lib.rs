@@ -17,6 +17,7 @@ pub mod http;
 pub mod idempotency;
 pub mod identity;
 pub mod ids;
+pub mod imports;
 pub mod logged_models;
 pub mod mlflow;
 pub mod models;

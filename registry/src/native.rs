@@ -1,7 +1,8 @@
 //! The native API, `/api/v1`: put together from the capabilities, described as OpenAPI.
 
 use crate::{
-    access::Principal, app::App, artifacts, audit, deployments, http::ApiError, models, promotion, provenance,
+    access::Principal, app::App, artifacts, audit, deployments, http::ApiError, imports, models, promotion,
+    provenance,
 };
 use axum::{Json, Router, extract::State, http::Uri};
 use utoipa::{
@@ -27,6 +28,7 @@ use waybill_client::api::{Problem, ServerInfo};
         (name = "deployments", description = "What environments desire, what serves, logs"),
         (name = "uploads", description = "How a plain directory becomes a version"),
         (name = "blobs", description = "Bytes by digest"),
+        (name = "imports", description = "Moving in from another registry"),
         (name = "audit", description = "Who changed what, when and why"),
         (name = "server", description = "The server itself"),
     )
@@ -39,6 +41,7 @@ fn router() -> OpenApiRouter<App> {
         .merge(artifacts::routes::routes())
         .merge(audit::routes::routes())
         .merge(deployments::routes::routes())
+        .merge(imports::routes::routes())
         .merge(models::routes::routes())
         .merge(promotion::routes::routes())
         .merge(provenance::routes::routes());

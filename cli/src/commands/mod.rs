@@ -5,6 +5,7 @@ mod completion;
 mod gateway;
 mod history;
 mod images;
+mod import;
 mod keys;
 mod logs;
 mod migrate;
@@ -42,6 +43,7 @@ pub enum Command {
     Logs(logs::Args),
     Keys(keys::Args),
     Images(images::Args),
+    Import(import::Args),
     Backup(backup::Args),
     Restore(restore::Args),
     Migrate(migrate::Args),
@@ -65,6 +67,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Logs(args) => logs::run(args, context).await,
         Command::Keys(args) => keys::run(args, context).await,
         Command::Images(args) => images::run(args, context).await,
+        Command::Import(args) => import::run(args, context).await,
         Command::Backup(args) => backup::run(args, context).await,
         Command::Restore(args) => restore::run(args, context).await,
         Command::Migrate(args) => migrate::run(args).await,

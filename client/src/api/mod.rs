@@ -4,6 +4,7 @@
 
 mod admin;
 mod deployments;
+mod imports;
 mod models;
 mod problem;
 mod promotion;
@@ -11,6 +12,7 @@ mod uploads;
 
 pub use admin::*;
 pub use deployments::*;
+pub use imports::*;
 pub use models::*;
 pub use problem::*;
 pub use promotion::*;

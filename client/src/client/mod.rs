@@ -1,6 +1,7 @@
 //! The client: one method per operation of the native API.
 
 mod deployments;
+mod imports;
 mod models;
 mod promotions;
 mod uploads;

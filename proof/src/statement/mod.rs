@@ -1,12 +1,16 @@
 //! The in-toto statements of this project: what they bind, and how they are read again.
 
+mod imported;
 mod lockfile_resolution;
 mod provenance;
 mod registration;
 mod run_end;
 
+pub use imported::Imported;
 pub use lockfile_resolution::LockfileResolution;
-pub use provenance::{BUILDER_CLIENT_REPORTED, BUILDER_REGISTRY, Provenance, ProvenanceSubjects};
+pub use provenance::{
+    BUILDER_CLIENT_REPORTED, BUILDER_IMPORTED, BUILDER_REGISTRY, Provenance, ProvenanceSubjects,
+};
 pub use registration::Registration;
 pub use run_end::RunEnd;
 
@@ -107,6 +111,7 @@ mod tests {
             registration_snapshot_digest: Digest::of(b"snapshot"),
             lockfile_digest: None,
             registered_at_ms: 1,
+            imported: None,
         }
     }
 

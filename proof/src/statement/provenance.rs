@@ -1,6 +1,6 @@
 //! SLSA provenance (v1) of a version: how its files came to be, as far as the registry knows.
 
-use super::{StatementError, version_subjects};
+use super::{Imported, StatementError, version_subjects};
 use crate::{
     Digest,
     bundle::Statement,
@@ -13,6 +13,9 @@ use serde_json::{Map, Value, json};
 const PREDICATE_TYPE: &str = "https://slsa.dev/provenance/v1";
 const BUILD_TRAINING: &str = "https://waybill.dev/build-type/training/v1";
 const BUILD_REGISTERING: &str = "https://waybill.dev/build-type/registering/v1";
+const BUILD_IMPORTING: &str = "https://waybill.dev/build-type/importing/v1";
+/// `builder.id` where another registry told what it knew of a version that came from it.
+pub const BUILDER_IMPORTED: &str = "https://waybill.dev/builder/imported/v1";
 /// `builder.id` where a client told the registry what it ran (SLSA build level 1).
 pub const BUILDER_CLIENT_REPORTED: &str = "https://waybill.dev/builder/client-reported/v1";
 /// `builder.id` where the registry or its deployer ran it.
@@ -37,7 +40,9 @@ pub struct Provenance<'a> {
     /// Principal that registered the version.
     pub registered_by: &'a str,
     pub registered_at_ms: i64,
-    /// [`BUILDER_CLIENT_REPORTED`] or [`BUILDER_REGISTRY`].
+    /// There when the version came from another registry.
+    pub imported: Option<&'a Imported>,
+    /// [`BUILDER_CLIENT_REPORTED`], [`BUILDER_IMPORTED`] or [`BUILDER_REGISTRY`].
     pub builder_id: &'a str,
     /// Version of this software.
     pub builder_version: &'a str,
@@ -64,7 +69,7 @@ impl Provenance<'_> {
 
     fn build_definition(&self) -> Value {
         json!({
-            "buildType": if self.run.is_some() { BUILD_TRAINING } else { BUILD_REGISTERING },
+            "buildType": self.build_type(),
             "externalParameters": self.external_parameters(),
             "internalParameters": without_nulls([
                 ("run_id", self.run.map(|run| run.run_id.clone().into())),
@@ -74,6 +79,14 @@ impl Provenance<'_> {
             ]),
             "resolvedDependencies": self.dependencies(),
         })
+    }
+
+    fn build_type(&self) -> &'static str {
+        match (self.imported, self.run) {
+            (Some(_), _) => BUILD_IMPORTING,
+            (None, Some(_)) => BUILD_TRAINING,
+            (None, None) => BUILD_REGISTERING,
+        }
     }
 
     fn external_parameters(&self) -> Value {
@@ -86,6 +99,7 @@ impl Provenance<'_> {
             ("source", text(source.and_then(|source| source.name.as_ref()))),
             ("entry_point", text(source.and_then(|source| source.entry_point.as_ref()))),
             ("params", self.config.map(|config| json!(config.params))),
+            ("imported", self.imported.map(|imported| json!(imported))),
         ])
     }
 
@@ -198,7 +212,7 @@ fn dataset_uri(source: Option<&str>, name: &str) -> String {
 }
 
 /// Time as SLSA writes it; `None` for a time that no calendar has.
-fn rfc3339(epoch_ms: i64) -> Option<Value> {
+pub(super) fn rfc3339(epoch_ms: i64) -> Option<Value> {
     jiff::Timestamp::from_millisecond(epoch_ms).ok().map(|time| time.to_string().into())
 }
 

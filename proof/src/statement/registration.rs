@@ -1,6 +1,6 @@
 //! The registration statement: which version some content is.
 
-use super::{Predicate, version_subjects};
+use super::{Imported, Predicate, version_subjects};
 use crate::{Digest, bundle::Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,9 @@ pub struct Registration {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lockfile_digest: Option<Digest>,
     pub registered_at_ms: i64,
+    /// There when the version came from another registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
 }
 
 impl Predicate for Registration {

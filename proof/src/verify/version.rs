@@ -7,7 +7,7 @@ use crate::{
     keys::{KeyRole, TrustedKeys},
     manifest::Manifest,
     media_type, oms,
-    statement::{Predicate, ProvenanceSubjects, Registration, RunEnd},
+    statement::{Imported, Predicate, ProvenanceSubjects, Registration, RunEnd},
 };
 use std::{collections::BTreeMap, fmt::Display};
 
@@ -86,10 +86,13 @@ fn check_registration(
     };
     match first_good(evidence.of(media_type::REGISTRATION_STATEMENT), keys, judge) {
         Ok((registration, signed_by)) => {
-            let detail = format!(
+            let mut detail = format!(
                 "{}@{} with uid {} is this content",
                 registration.name, registration.version, registration.uid
             );
+            if let Some(imported) = &registration.imported {
+                detail = format!("{detail}; {}", imported.detail());
+            }
             report.ok(NAME, detail, Some(&signed_by));
             Some(registration)
         }
@@ -127,9 +130,14 @@ pub(super) fn provenance_detail(statement: &Statement) -> String {
         statement.predicate.pointer("/buildDefinition/resolvedDependencies").and_then(|list| list.as_array());
     let commit =
         dependencies.into_iter().flatten().find_map(|entry| entry.pointer("/digest/gitCommit")?.as_str());
-    match commit {
-        Some(commit) => format!("builder {builder}, git commit {commit}"),
-        None => format!("builder {builder}, no git commit was recorded"),
+    let commit = match commit {
+        Some(commit) => format!("git commit {commit}"),
+        None => "no git commit was recorded".to_owned(),
+    };
+    let imported = statement.predicate.pointer("/buildDefinition/externalParameters/imported");
+    match imported.and_then(|value| serde_json::from_value::<Imported>(value.clone()).ok()) {
+        Some(imported) => format!("builder {builder}, {commit}; {}", imported.detail()),
+        None => format!("builder {builder}, {commit}"),
     }
 }
 

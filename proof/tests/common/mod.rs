@@ -84,6 +84,7 @@ pub fn version(key: &FileKey, name: &str, number: i64, contents: &[(&str, &str)]
         registration_snapshot_digest: snapshot.digest().unwrap(),
         lockfile_digest: None,
         registered_at_ms: 1_700_000_000_500,
+        imported: None,
     };
     let provenance = Provenance {
         name,
@@ -97,6 +98,7 @@ pub fn version(key: &FileKey, name: &str, number: i64, contents: &[(&str, &str)]
         run_url: Some("http://127.0.0.1:5000/#/experiments/1/runs/r1"),
         registered_by: "ada",
         registered_at_ms: 1_700_000_000_500,
+        imported: None,
         builder_id: BUILDER_CLIENT_REPORTED,
         builder_version: "0.1.0",
     };

@@ -221,7 +221,7 @@ impl ContentStore {
     }
 
     /// A write that binds paths: run again when a directory above went away under it.
-    async fn bind_write<I, T, F>(&self, input: I, change: F) -> Result<T, ArtifactError>
+    pub async fn bind_write<I, T, F>(&self, input: I, change: F) -> Result<T, ArtifactError>
     where
         I: Clone + Send + Sync + 'static,
         T: Send + 'static,

@@ -32,4 +32,4 @@ pub use ingest::{Body, Expected};
 pub use location::{InvalidLocation, Location};
 pub use path::{ArtifactPath, VERSIONS};
 pub use read::ByteStream;
-pub use store::StoredBlob;
+pub use store::{StoredBlob, stored};

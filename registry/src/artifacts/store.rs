@@ -1,6 +1,6 @@
 //! Which blobs exist and how they are represented.
 
-use super::{hash::Blocks, keys::Key};
+use super::{ArtifactError, hash::Blocks, keys::Key};
 use crate::db::{
     Conn, DbError,
     sql::{ROWS_PER_STATEMENT, Sql},
@@ -89,6 +89,12 @@ pub async fn find(conn: &mut Conn, digest: &Digest) -> Result<Option<StoredBlob>
         .optional()
         .await?;
     row.map(StoredBlob::try_from).transpose()
+}
+
+/// The blob of `digest`, whose bytes are here.
+pub async fn stored(conn: &mut Conn, digest: &Digest) -> Result<StoredBlob, ArtifactError> {
+    let found = find(conn, digest).await?.filter(|blob| blob.available);
+    found.ok_or(ArtifactError::NoBlob { digest: *digest })
 }
 
 /// Bytes that are durable and wait for their row.

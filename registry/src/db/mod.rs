@@ -6,6 +6,7 @@
 
 pub mod dump;
 mod error;
+mod identity;
 mod migrate;
 mod open;
 mod query;

@@ -15,6 +15,8 @@ pub enum ModelsError {
     ModelNotFound { name: String },
     #[error("Model Version (name={name}, version={version}) not found")]
     VersionNotFound { name: String, version: i64 },
+    #[error("Model Version (name={name}, version={version}) exists or existed here already")]
+    VersionTaken { name: String, version: i64 },
     #[error("no model version has the uid {uid:?}")]
     UidNotFound { uid: String },
     #[error("Registered model alias {alias} not found.")]
@@ -72,7 +74,7 @@ impl Failure for ModelsError {
             | Self::UidNotFound { .. }
             | Self::AliasNotFound { .. }
             | Self::ReferenceNotFound { .. } => Kind::NotFound,
-            Self::ModelExists { .. } => Kind::AlreadyExists,
+            Self::ModelExists { .. } | Self::VersionTaken { .. } => Kind::AlreadyExists,
             Self::ReferenceAmbiguous { .. } | Self::Deployed { .. } => Kind::Conflict,
             Self::Claim(error) => error.kind(),
             Self::Provenance(error) => error.kind(),
@@ -86,6 +88,7 @@ impl Failure for ModelsError {
             Self::Invalid { code, .. } => code,
             Self::ModelNotFound { .. } => "MODEL_NOT_FOUND",
             Self::VersionNotFound { .. } | Self::UidNotFound { .. } => "VERSION_NOT_FOUND",
+            Self::VersionTaken { .. } => "VERSION_TAKEN",
             Self::AliasNotFound { .. } => "ALIAS_NOT_FOUND",
             Self::ModelExists { .. } => "MODEL_EXISTS",
             Self::ReferenceNotFound { .. } => "REFERENCE_NOT_FOUND",

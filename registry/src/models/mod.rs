@@ -1,6 +1,7 @@
 //! Registered models, their numbered versions, aliases and tags.
 
 mod error;
+mod imported;
 mod manage;
 mod names;
 mod origin;
@@ -14,6 +15,7 @@ pub mod store;
 mod tests;
 
 pub use error::ModelsError;
+pub use imported::Importing;
 pub use manage::{
     Tagged, create_model, delete_alias, delete_model, delete_tag, delete_version, describe_model,
     describe_version, rename_model, set_alias, set_tag,

@@ -6,7 +6,8 @@
 //! get two numbers.
 
 use super::{
-    ModelsError, Tags, Version, check_description, check_model_name, check_reference, check_tag,
+    Importing, ModelsError, Tags, Version, check_description, check_model_name, check_reference, check_tag,
+    imported,
     origin::{self, Origin},
     stage,
     store::{
@@ -45,6 +46,8 @@ pub struct Registering {
     /// Whether to make the model when there is none of that name.
     pub make_model: bool,
     pub once: Option<Once>,
+    /// There when the version had a number elsewhere.
+    pub imported: Option<Importing>,
 }
 
 /// Where the files are.
@@ -85,6 +88,7 @@ pub async fn register(app: &App, cause: Cause, asked: Registering) -> Result<Ver
         Some(files) => Some(gather(app, &cause, &asked, &origin, files).await?),
         None => None,
     };
+    let said = asked.imported.as_ref().map(|importing| &importing.said);
     let new = NewVersion {
         uid: app.ids.prefixed("ver"),
         custody: origin.custody,
@@ -94,13 +98,15 @@ pub async fn register(app: &App, cause: Cause, asked: Registering) -> Result<Ver
         run_id: origin.run_id,
         run_link: asked.run_link.clone(),
         logged_model_id: origin.logged_model_id,
-        created_by: cause.actor.clone(),
-        created_at_ms: cause.at_ms,
+        created_by: said.and_then(|said| said.created_by.clone()).unwrap_or_else(|| cause.actor.clone()),
+        created_at_ms: said.and_then(|said| said.created_at_ms).unwrap_or(cause.at_ms),
         content: evidence.as_ref().map(|evidence| evidence.content.clone()),
     };
     let input = Input { asked, new, evidence, signer: Arc::clone(&app.signer), cause };
+    let imported = input.asked.imported.is_some();
     let version = app.db.write(input, |tx, input| Box::pin(insert(tx, input))).await?;
-    if let (Custody::Frozen, Some(run_id)) = (version.custody, &version.run_id) {
+    // Nobody here saw the run of an imported version end.
+    if let (Custody::Frozen, Some(run_id), false) = (version.custody, &version.run_id, imported) {
         // It may have ended while its model was being registered, and found no version to attest to.
         provenance::run_ended(app, run_id);
     }
@@ -163,6 +169,7 @@ async fn gather(
         logged_model: origin.logged_model.clone(),
         config,
         lockfile,
+        imported: asked.imported.as_ref().map(|importing| importing.said.clone()),
         actor: cause.actor.clone(),
         now_ms: cause.at_ms,
     };
@@ -181,21 +188,29 @@ async fn insert(tx: &mut Conn, input: &Input) -> Result<Version, ModelsError> {
     if asked.make_model && models::insert(tx, &asked.name, None, cause.at_ms).await?.is_some() {
         audit::record(tx, &cause.event("registered_model.created", asked.name.clone())).await?;
     }
-    let (model_id, number) = models::next_version(tx, &asked.name, cause.at_ms)
-        .await?
-        .ok_or_else(|| ModelsError::model_not_found(&asked.name))?;
+    let (model_id, number) = match &asked.imported {
+        Some(importing) => imported::take_number(tx, &asked.name, importing).await?,
+        None => models::next_version(tx, &asked.name, cause.at_ms)
+            .await?
+            .ok_or_else(|| ModelsError::model_not_found(&asked.name))?,
+    };
     let version_id = versions::insert(tx, model_id, number, new).await?;
     tags::set(tx, Owner::Version, version_id, &asked.tags).await?;
     if let Some(evidence) = evidence {
         freeze(tx, input, evidence, number, signer.as_ref()).await?;
     }
-    if let Some(model_id) = &new.logged_model_id {
+    let mut action = "model_version.registered";
+    if let Some(importing) = &asked.imported {
+        // An imported logged model knows its versions already.
+        imported::settle(tx, version_id, &new.uid, importing, cause).await?;
+        action = "model_version.imported";
+    } else if let Some(model_id) = &new.logged_model_id {
         tell_logged_model(tx, model_id, &asked.name, number).await?;
     }
     let subject = format!("{}@{number}", asked.name);
     let to = evidence.as_ref().map(|evidence| evidence.content.manifest_digest.to_string());
     let to = to.unwrap_or_else(|| format!("{} {}", stage::custody_text(new.custody), new.source));
-    audit::record(tx, &cause.event("model_version.registered", subject).change(None, Some(&to))).await?;
+    audit::record(tx, &cause.event(action, subject).change(None, Some(&to))).await?;
     done(tx, &new.uid).await
 }
 
@@ -222,6 +237,7 @@ async fn freeze(
         registration_snapshot_digest: content.registration_snapshot_digest,
         lockfile_digest: evidence.lockfile_digest,
         registered_at_ms: cause.at_ms,
+        imported: asked.imported.as_ref().map(|importing| importing.said.clone()),
     };
     let statement = provenance::registration_statement(signer, &registration)?;
     for referrer in evidence.referrers.iter().chain([&statement]) {

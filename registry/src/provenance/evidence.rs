@@ -14,7 +14,7 @@ use waybill_proof::{
     keys::Signer,
     manifest::{Manifest, ModelFile},
     media_type, oms,
-    statement::{BUILDER_CLIENT_REPORTED, Predicate, Provenance, Registration},
+    statement::{BUILDER_CLIENT_REPORTED, BUILDER_IMPORTED, Imported, Predicate, Provenance, Registration},
 };
 
 /// What a version is made from.
@@ -32,6 +32,8 @@ pub struct Draft {
     pub config: Option<ExperimentConfig>,
     /// A lockfile document, or a whole resolution in pip's format.
     pub lockfile: Option<String>,
+    /// There when the version had a number elsewhere.
+    pub imported: Option<Imported>,
     pub actor: String,
     pub now_ms: i64,
 }
@@ -78,7 +80,8 @@ impl Evidence {
             run_url: None,
             registered_by: &draft.actor,
             registered_at_ms: draft.now_ms,
-            builder_id: BUILDER_CLIENT_REPORTED,
+            imported: draft.imported.as_ref(),
+            builder_id: if draft.imported.is_some() { BUILDER_IMPORTED } else { BUILDER_CLIENT_REPORTED },
             builder_version: env!("CARGO_PKG_VERSION"),
         };
         made.bundle(media_type::PROVENANCE, &provenance.statement()?).await?;

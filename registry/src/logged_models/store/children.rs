@@ -163,6 +163,42 @@ pub async fn log_metrics(tx: &mut Conn, run: &Run, metrics: &[(i64, &LoggedMetri
     Ok(())
 }
 
+/// Adds metrics as they were told; what is there already is left alone.
+pub async fn add_metrics(
+    tx: &mut Conn,
+    mid: i64,
+    experiment_id: i64,
+    metrics: &[ModelMetric],
+) -> Result<(), DbError> {
+    for chunk in metrics.chunks(ROWS_PER_STATEMENT) {
+        let mut sql = Sql::new(
+            tx.engine(),
+            "INSERT INTO logged_model_metrics
+                 (mid, key, timestamp_ms, step, run_id, experiment_id, value, is_nan, dataset_name, dataset_digest)
+             VALUES ",
+        );
+        sql.bind_rows(chunk.iter().map(|of_model| -> [Value; 10] {
+            let metric = &of_model.metric;
+            let is_nan = metric.value.is_nan();
+            [
+                mid.into(),
+                metric.key.as_str().into(),
+                metric.timestamp_ms.into(),
+                metric.step.into(),
+                of_model.run_id.as_str().into(),
+                experiment_id.into(),
+                if is_nan { 0.0 } else { metric.value }.into(),
+                is_nan.into(),
+                of_model.dataset_name.clone().into(),
+                of_model.dataset_digest.clone().into(),
+            ]
+        }));
+        sql.push(" ON CONFLICT DO NOTHING");
+        tx.generated(sql).execute().await?;
+    }
+    Ok(())
+}
+
 /// All parameters of a model, sorted by key.
 pub async fn params(conn: &mut Conn, model_id: &str) -> Result<Vec<KeyValue>, DbError> {
     let rows: Vec<(String, String)> = conn

@@ -82,6 +82,7 @@ async fn create(
         tags: tags(request.tags),
         make_model: false,
         once: None,
+        imported: None,
     };
     let cause = app.cause(&principal, request_id, None);
     let version = models::register(&app, cause, asked).await.map_err(|error| match error {

@@ -71,6 +71,19 @@ pub async fn next_version(tx: &mut Conn, name: &str, now_ms: i64) -> Result<Opti
     .await
 }
 
+/// Notes that version `number` of a live model is given out, and gives the model's id; `None` when
+/// there is no such model. Holds the model until the transaction ends.
+pub async fn take_version(tx: &mut Conn, name: &str, number: i64) -> Result<Option<i64>, DbError> {
+    tx.query(
+        "UPDATE registered_models SET last_version = CASE WHEN last_version < $2 THEN $2 ELSE last_version END
+         WHERE name = $1 AND deleted_at_ms IS NULL RETURNING model_id",
+    )
+    .bind(name.to_owned())
+    .bind(number)
+    .scalar()
+    .await
+}
+
 pub async fn set_description(
     tx: &mut Conn,
     model_id: i64,

@@ -181,6 +181,17 @@ pub async fn find(conn: &mut Conn, name: &str, version: i64) -> Result<Option<Ve
     row.map(Row::read).transpose()
 }
 
+/// Whether a version of that number is there or ever was.
+pub async fn number_is_taken(conn: &mut Conn, model_id: i64, version: i64) -> Result<bool, DbError> {
+    let found: Option<i64> = conn
+        .query("SELECT version FROM model_versions WHERE model_id = $1 AND version = $2")
+        .bind(model_id)
+        .bind(version)
+        .scalar()
+        .await?;
+    Ok(found.is_some())
+}
+
 /// The version of that uid, deleted or not.
 pub async fn find_by_uid(conn: &mut Conn, uid: &str) -> Result<Option<Version>, DbError> {
     let row: Option<Row> =

@@ -4,6 +4,7 @@ mod children;
 mod datasets;
 mod experiments;
 mod history;
+mod imported;
 mod logged;
 mod runs;
 mod search;
@@ -18,6 +19,9 @@ pub use experiments::{
     rename_experiment, set_experiment_lifecycle, set_experiment_tag,
 };
 pub use history::{HistoryPosition, at_steps, history, steps};
+pub use imported::{
+    ImportedRun, insert_imported, insert_imported_experiment, is_empty_experiment, take_over_experiment,
+};
 pub use logged::{Changed, ModelRole, log_metrics, log_models, log_params, set_tags};
 pub use runs::{NewRun, delete_tag, get, insert, lock, rename, set_lifecycle, tag_value, update};
 pub use search::{RUNS, search};

@@ -1,0 +1,89 @@
+use super::{Engine, Stopped, became, reason};
+use crate::commands::import::{error::SourceError, mapping, places::Place};
+use waybill_client::api::{ImportResult, ImportVersion, ImportedKind};
+
+pub(super) const KIND: &str = "model version";
+/// What MLflow's clients post for prompts, which have no files.
+const PLACEHOLDERS: [&str; 2] = ["dummy-source", "prompt-template"];
+
+impl Engine {
+    /// Brings a version over; false when it was not taken.
+    pub(super) async fn version(&self, mut version: ImportVersion) -> Result<bool, Stopped> {
+        let subject = format!("{}@{}", version.name, version.version);
+        match self.locate(&version).await {
+            Ok(source) => version.source = source,
+            Err(Stopped::Source(SourceError::Object(why))) => {
+                self.journal.failed(KIND, &subject, why);
+                return Ok(false);
+            }
+            Err(stopped) => return Err(stopped),
+        }
+        let outcome = self.client.import_version(&self.import_id, &version).await?;
+        if outcome.result == ImportResult::Refused {
+            self.journal.failed(KIND, &subject, reason(&outcome));
+            return Ok(false);
+        }
+        if let Some(detail) = &outcome.detail {
+            self.journal.note(KIND, &subject, detail);
+        }
+        self.journal.became(KIND, became(&outcome));
+        Ok(true)
+    }
+
+    /// Sees to it that the version's files are here, and says under which source. Those of a run or
+    /// logged model came with it; where that was not taken, they come alone.
+    async fn locate(&self, version: &ImportVersion) -> Result<String, Stopped> {
+        let source = version.source.clone();
+        if PLACEHOLDERS.contains(&source.as_str()) || self.source_is_here(&source).await? {
+            return Ok(source);
+        }
+        let referred = ["runs:/", "models:/"].iter().any(|scheme| source.starts_with(scheme));
+        let uri = if referred {
+            self.source.download_uri(&version.name, version.version).await?.unwrap_or_default()
+        } else {
+            source.clone()
+        };
+        let Some(directory) = self.mapping.target(&uri).filter(|path| !path.is_empty()) else {
+            return Ok(source);
+        };
+        let place = self.place_of(version, &uri, &directory);
+        match self.listed(KIND, &format!("{}@{}", version.name, version.version), &uri, place).await? {
+            Some(artifacts) if !artifacts.is_empty() => {
+                if self.bring(&artifacts).await? {
+                    Ok(format!("mlflow-artifacts:/{directory}"))
+                } else {
+                    let text = "some of its files could not be taken".to_owned();
+                    Err(SourceError::Object(text).into())
+                }
+            }
+            _ => Ok(source),
+        }
+    }
+
+    /// Where the files can be read: through the old server outside its own store only by the run.
+    fn place_of(&self, version: &ImportVersion, uri: &str, directory: &str) -> Option<Place> {
+        if mapping::proxied(uri).is_some() {
+            return self.source.place_of_run("", uri, "");
+        }
+        let run_id = version.run_id.as_deref()?;
+        let (_, below) = directory.split_once(&format!("{run_id}/artifacts"))?;
+        self.source.place_of_run(run_id, uri, below.trim_matches('/'))
+    }
+
+    /// Whether what a `runs:/` or `models:/` source refers to was imported.
+    pub(super) async fn source_is_here(&self, source: &str) -> Result<bool, Stopped> {
+        if let Some(rest) = source.strip_prefix("runs:/") {
+            let run_id = rest.trim_start_matches('/').split('/').next().unwrap_or_default();
+            return Ok(!run_id.is_empty() && self.is_here(ImportedKind::Run, run_id).await?);
+        }
+        let Some(rest) = source.strip_prefix("models:/") else {
+            return Ok(false);
+        };
+        let rest = rest.trim_start_matches('/');
+        match rest.split_once('/') {
+            _ if rest.is_empty() => Ok(false),
+            Some(_) => self.is_here(ImportedKind::ModelVersion, rest).await,
+            None => self.is_here(ImportedKind::LoggedModel, rest).await,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Where artifacts are at the source, and where they go.
+//!
+//! Paths that the old server served through itself (`mlflow-artifacts:/…`) stay what they are. What
+//! lay elsewhere goes below the experiment's id, as it would in a server of that kind.
+
+use std::collections::BTreeMap;
+
+/// Experiments whose artifacts lay elsewhere: their location there, and the directory here.
+#[derive(Debug, Default)]
+pub struct Mapping {
+    directories: BTreeMap<String, String>,
+}
+
+/// The path of `mlflow-artifacts:/<path>`, with or without a host; `None` for other URIs and for
+/// paths that are no plain ones.
+pub fn proxied(uri: &str) -> Option<String> {
+    let rest = uri.strip_prefix("mlflow-artifacts:")?;
+    let path = match rest.strip_prefix("//") {
+        Some(with_host) => with_host.split_once('/').map_or("", |(_, path)| path),
+        None => rest.strip_prefix('/').unwrap_or(rest),
+    };
+    plain(path.trim_matches('/'))
+}
+
+/// The path, if it means itself on every system: it may come from a server that is not trusted.
+pub fn plain(path: &str) -> Option<String> {
+    let segments = || path.split('/');
+    let good = |segment: &str| !matches!(segment, "" | "." | "..");
+    let odd = |c: char| c.is_control() || matches!(c, '\\' | '#' | '?' | '%' | ';');
+    (path.is_empty() || (segments().all(good) && !path.contains(odd))).then(|| path.to_owned())
+}
+
+impl Mapping {
+    /// Has what lies below `location` go below `directory`.
+    pub fn add(&mut self, location: &str, directory: &str) {
+        self.directories.insert(trimmed(location).to_owned(), directory.to_owned());
+    }
+
+    /// The path here of an artifact URI there; `None` where it stays where it is.
+    pub fn target(&self, uri: &str) -> Option<String> {
+        if uri.starts_with("mlflow-artifacts:") {
+            return proxied(uri);
+        }
+        let uri = trimmed(uri);
+        // The longest location that holds the URI stands last among those that begin alike.
+        let (location, directory) =
+            self.directories.iter().rev().find(|(location, _)| below(uri, location).is_some())?;
+        let rest = below(uri, location)?;
+        if rest.is_empty() { Some(directory.clone()) } else { plain(&format!("{directory}/{rest}")) }
+    }
+}
+
+fn trimmed(uri: &str) -> &str {
+    uri.trim_end_matches('/')
+}
+
+/// What follows `location` in `uri`, when it lies in it.
+pub fn below<'u>(uri: &'u str, location: &str) -> Option<&'u str> {
+    let rest = uri.strip_prefix(trimmed(location))?;
+    if rest.is_empty() { Some("") } else { rest.strip_prefix('/') }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_the_old_server_stay() {
+        let mapping = Mapping::default();
+        for (uri, expected) in [
+            ("mlflow-artifacts:/1/r/artifacts", Some("1/r/artifacts")),
+            ("mlflow-artifacts://old:5000/1/r/artifacts/model", Some("1/r/artifacts/model")),
+            ("mlflow-artifacts:/1/../../etc", None),
+            ("mlflow-artifacts:/1/%2e%2e/etc", None),
+            ("mlflow-artifacts:/a\\b", None),
+            ("s3://bucket/1/r/artifacts", None),
+        ] {
+            assert_eq!(mapping.target(uri).as_deref(), expected, "{uri}");
+        }
+    }
+
+    #[test]
+    fn what_lay_elsewhere_goes_below_its_experiment() {
+        let mut mapping = Mapping::default();
+        mapping.add("s3://b/mlruns/1", "1");
+        mapping.add("s3://b/mlruns/12/", "12");
+        mapping.add("/srv/mlruns/3", "3");
+        for (uri, expected) in [
+            ("s3://b/mlruns/1/r/artifacts/model", Some("1/r/artifacts/model")),
+            ("s3://b/mlruns/12/r/artifacts", Some("12/r/artifacts")),
+            ("s3://b/mlruns/1", Some("1")),
+            ("s3://b/mlruns/123/r", None),
+            ("/srv/mlruns/3/r/../../x", None),
+            ("/srv/mlruns/3/r/artifacts/", Some("3/r/artifacts")),
+        ] {
+            assert_eq!(mapping.target(uri).as_deref(), expected, "{uri}");
+        }
+    }
+}

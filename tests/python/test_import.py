@@ -1,0 +1,352 @@
+"""Moving in: a real MLflow server, filled by its own client, comes over through its REST API and from its
+database, and is then the same object by object through that client on both sides."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+
+import importing
+import pytest
+import requests
+from conftest import flags_of
+from mlflow import MlflowClient
+from reference import Reference
+from server import BINARY, Server, environment
+from stored import validate_referrers
+
+# A Python whose MLflow is 2.22, for a server of that version; without it that part is left out.
+OLD_PYTHON = os.environ.get("WAYBILL_TEST_MLFLOW2_PYTHON")
+
+
+class Old:
+    """MLflow's own server, filled."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.reference = Reference(folder).wait()
+        self.url = self.reference.url
+        self.ids = importing.fill(self.url)
+        self.content = importing.snapshot(self.url)
+
+    def from_database(self):
+        return ["--from", f"sqlite:///{self.folder}/mlflow.db", "--artifacts", str(self.folder / "artifacts")]
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory):
+    filled = Old(tmp_path_factory.mktemp("old"))
+    yield filled
+    filled.reference.stop()
+
+
+def bring(server, *flags, check=True, **options):
+    """Runs an import; its report."""
+    result = server.cli("import", "mlflow", *flags, "--json", check=check, **options)
+    return json.loads(result.stdout) if result.returncode == 0 else result
+
+
+@pytest.fixture(scope="module", params=["rest", "database", "rest-postgres"])
+def moved(request, old, tmp_path_factory):
+    """A Waybill into which the old server was imported, with the import's report."""
+    backend = "postgres-file" if request.param == "rest-postgres" else "sqlite-file"
+    server = Server(tmp_path_factory.mktemp(request.param), *flags_of(backend)).start()
+    server.flags_of_import = old.from_database() if request.param == "database" else ["--from", old.url]
+    server.report = bring(server, *server.flags_of_import)
+    server.content = importing.snapshot(server.url)
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize("kind", ["experiments", "runs", "logged_models"])
+def test_objects_are_the_same(old, moved, kind):
+    expected, actual = old.content[kind], moved.content[kind]
+    assert sorted(actual) == sorted(expected) and expected
+    for key in expected:
+        assert actual[key] == expected[key], key
+
+
+def test_the_registry_is_the_same(old, moved):
+    expected, actual = old.content["registry"], moved.content["registry"]
+    assert sorted(actual) == sorted(expected)
+    # The source of a version whose run was deleted there is now where its files are.
+    for name in expected:
+        assert actual[name] == expected[name], name
+
+
+def test_models_load_and_predict_the_same(old, moved):
+    uris = ["models:/iris/1", "models:/iris@champion", "models:/iris/Production", "models:/a-copy/1"]
+    uris += [f"models:/{old.ids['model_id']}", f"runs:/{old.ids['training_run']}/model"]
+    assert importing.predictions(moved.url, uris) == importing.predictions(old.url, uris)
+
+
+def test_versions_have_their_files_and_proof(old, moved):
+    for name, number, custody in [
+        ("iris", 1, "frozen"),
+        ("iris", 3, "frozen"),
+        ("a-copy", 1, "frozen"),
+        ("old-style", 1, "frozen"),
+        ("old-style", 2, "frozen"),
+        ("old-style", 3, "pointer"),
+        ("greeting", 2, "prompt"),
+    ]:
+        version = moved.api("GET", f"models/{name}/versions/{number}").json()
+        assert version["custody"] == custody, version
+        if custody == "frozen":
+            verified = moved.cli("verify", f"{name}@{number}")
+            assert f"where it was {name}@{number}" in verified.stdout
+            assert "did not witness the training" in verified.stdout
+            assert "builder/imported/v1" in verified.stdout
+    iris = moved.api("GET", "models/iris/versions/3").json()
+    assert iris["stage"] == "production"
+    assert moved.api("GET", "environments/production/deployments/iris").status_code == 404
+
+
+def test_the_signed_statements_say_where_it_came_from(moved):
+    version = moved.api("GET", "models/iris/versions/3").json()
+    assert "registration-statement" in validate_referrers(moved, version["uid"])
+
+
+def test_the_report_says_what_was_not_taken(old, moved):
+    report = moved.report
+    assert report["failures"] == 0 and report["changed"]
+    reasons = {(entry["kind"], entry["id"]): entry["why"] for entry in report["not_taken"]}
+    assert "deleted" in reasons["experiment", "gone"]
+    assert "deleted" in reasons["run", old.ids["deleted_run"]]
+    assert any("trace" in kind for kind, _ in reasons)
+    notes = {(entry["kind"], entry["id"]): entry["why"] for entry in report["notes"]}
+    assert "s3://elsewhere/model" in notes["model version", "old-style@3"]
+    for kind in ("experiment", "run", "logged model", "registered model", "model version"):
+        count = report["objects"][kind]
+        assert count["created"] + count["updated"] + count["not_taken"] == count["found"] > 0, (kind, count)
+
+
+def test_a_second_import_changes_nothing_and_says_so(old, moved):
+    before = moved.api("GET", "audit?limit=1").json()["events"][0]["event_id"]
+    report = bring(moved, *moved.flags_of_import)
+    assert not report["changed"] and report["failures"] == 0
+    assert report["files"]["brought"] == 0 and report["files"]["sent_bytes"] == 0
+    assert all(count["created"] == count["updated"] == 0 for count in report["objects"].values())
+    assert moved.api("GET", "audit?limit=1").json()["events"][0]["event_id"] == before
+    people = moved.cli("import", "mlflow", *moved.flags_of_import)
+    assert "Nothing was changed" in people.stdout and "HERE ALREADY" in people.stdout
+
+
+def test_what_is_new_since_comes_over(old, moved):
+    client = MlflowClient(old.url)
+    run = client.create_run("0", run_name=f"later for {moved.port}")
+    client.log_text(run.info.run_id, "later", "later.txt")
+    client.log_metric(old.ids["training_run"], f"more.{moved.port}", 1.5)
+    client.set_terminated(run.info.run_id)
+    report = bring(moved, *moved.flags_of_import)
+    assert report["objects"]["run"]["created"] == 1 and report["objects"]["run"]["updated"] == 1
+    found = MlflowClient(moved.url).get_run(old.ids["training_run"])
+    assert found.data.metrics[f"more.{moved.port}"] == 1.5
+    assert list(importing.files(MlflowClient(moved.url), run.info.run_id)) == ["later.txt"]
+
+
+def test_what_was_changed_here_since_stays(old, moved):
+    client = MlflowClient(moved.url)
+    client.set_tag(old.ids["run"], "note", "changed here")
+    client.set_registered_model_alias("iris", "champion", "1")
+    bring(moved, *moved.flags_of_import)
+    assert client.get_run(old.ids["run"]).data.tags["note"] == "changed here"
+    assert client.get_model_version_by_alias("iris", "champion").version in (1, "1")
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """A server with enough runs that an import takes a while."""
+    folder = tmp_path_factory.mktemp("many")
+    reference = Reference(folder).wait()
+    client = MlflowClient(reference.url)
+    experiment = client.create_experiment("many")
+    for number in range(60):
+        run = client.create_run(experiment, run_name=f"run {number}")
+        client.log_batch(run.info.run_id, metrics=[importing.Metric("m", step, step, step) for step in range(300)])
+        client.log_text(run.info.run_id, str(number) * 10_000, "number.txt")
+    reference.folder = folder
+    yield reference
+    reference.stop()
+
+
+def runs_here(server):
+    imports = server.api("GET", "imports").json()["imports"]
+    counts = {count["kind"]: count for entry in imports for count in entry["counts"]}
+    return counts.get("run", {}).get("complete", 0)
+
+
+def half_way(server, many, at_least):
+    """Starts an import and waits until some of it is done."""
+    command = [BINARY, "import", "mlflow", "--from", many.url, "--json"]
+    process = subprocess.Popen(
+        command,
+        env=environment({"WAYBILL_URL": server.url}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while runs_here(server) < at_least and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert process.poll() is None, "the import was over before it could be cut off"
+    return process
+
+
+def test_an_import_that_is_killed_goes_on(make_server, many):
+    server = make_server().start()
+    importer = half_way(server, many, 5)
+    importer.send_signal(signal.SIGKILL)
+    importer.wait(timeout=10)
+    first = runs_here(server)
+    assert 5 <= first < 60
+    # The server is killed as well, amid the second attempt.
+    importer = half_way(server, many, first + 5)
+    server.kill()
+    _, error = importer.communicate(timeout=60)
+    assert importer.returncode == 5 and json.loads(error)["error"]["exit_code"] == 5, error
+    server.start()
+    before = runs_here(server)
+    assert first <= before < 60
+    report = bring(server, "--from", many.url)
+    assert report["objects"]["run"]["unchanged"] == before
+    assert report["objects"]["run"]["created"] + report["objects"]["run"]["updated"] == 60 - before
+    assert importing.snapshot(server.url) == importing.snapshot(many.url)
+    assert not bring(server, "--from", many.url)["changed"]
+
+
+def test_conflicts_are_told_and_nothing_is_half_written(make_server, old):
+    server = make_server().start()
+    client = MlflowClient(server.url)
+    own = client.create_experiment("shapes")
+    client.create_run(own)
+    client.create_registered_model("iris")
+    result = bring(server, "--from", old.url, check=False)
+    assert result.returncode == 1
+    report = json.loads(result.stdout)
+    reasons = {(entry["kind"], entry["id"]): entry["why"] for entry in report["not_taken"] if entry["failed"]}
+    assert "is here already" in reasons["experiment", "shapes"]
+    assert "is here already" in reasons["registered model", "iris"]
+    assert len(client.search_runs([own])) == 1
+    assert server.api("GET", "models/iris/versions").json()["versions"] == []
+    assert server.api("GET", "models/old-style/versions/1").json()["custody"] == "frozen", "its files came alone"
+
+
+def copy_of(old, folder):
+    """The old server's database and artifacts, for a test to damage."""
+    with sqlite3.connect(f"file:{old.folder}/mlflow.db?mode=ro", uri=True) as source:
+        with sqlite3.connect(folder / "mlflow.db") as target:
+            source.backup(target)
+    shutil.copytree(old.folder / "artifacts", folder / "artifacts")
+    return ["--from", f"sqlite:///{folder}/mlflow.db", "--artifacts", str(folder / "artifacts")]
+
+
+def test_bad_sources_are_refused_with_a_sentence(make_server, old, tmp_path):
+    server = make_server().start()
+    database = f"sqlite:///{old.folder}/mlflow.db"
+    (tmp_path / "garbage.db").write_bytes(os.urandom(9_000))
+    with sqlite3.connect(tmp_path / "other.db") as other:
+        other.execute("CREATE TABLE songs (title TEXT)")
+    with sqlite3.connect(tmp_path / "older.db") as older:
+        older.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        older.execute("CREATE TABLE experiments (experiment_id INTEGER)")
+    folder = ["--artifacts", str(old.folder / "artifacts")]
+    for flags, code, words in [
+        (["--from", "http://127.0.0.1:9"], 5, ["cannot reach the MLflow server", "127.0.0.1:9"]),
+        (["--from", f"{server.url}/api/v1/nothing"], 1, ["does not answer as an MLflow"]),
+        (["--from", server.url], 2, ["the server to import into"]),
+        (["--from", "ftp://old"], 2, ["ftp://old", "expected an address"]),
+        (["--from", "mysql://old/db"], 2, ["mysql", "mlflow server"]),
+        (["--from", database], 2, ["--artifacts"]),
+        (["--from", old.url, *folder], 2, ["--artifacts"]),
+        (["--from", database, "--artifacts", str(tmp_path / "none")], 1, ["cannot read", "none"]),
+        (["--from", f"sqlite:///{tmp_path}/none.db", *folder], 1, ["no database file", "none.db"]),
+        (["--from", f"sqlite:///{tmp_path}/garbage.db", *folder], 1, ["not a database"]),
+        (["--from", f"sqlite:///{tmp_path}/other.db", *folder], 1, ["not MLflow's", "songs"]),
+        (["--from", f"sqlite:///{tmp_path}/older.db", *folder], 1, ["table experiments has no column name"]),
+        (["--from", "postgresql://127.0.0.1:1/none", *folder], 5, ["database cannot be read"]),
+    ]:
+        result = server.cli("import", "mlflow", *flags, check=False)
+        assert result.returncode == code, (flags, result.returncode, result.stderr)
+        for word in words:
+            assert word in result.stderr, (flags, result.stderr)
+        assert "panicked" not in result.stderr
+    assert server.api("GET", "models").json()["models"] == []
+    assert server.api("GET", "imports").json()["imports"] == []
+
+
+def test_a_server_that_does_not_listen(old):
+    result = subprocess.run(
+        [BINARY, "import", "mlflow", "--from", old.url],
+        env=environment({"WAYBILL_URL": "http://127.0.0.1:9"}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 5 and "127.0.0.1:9" in result.stderr
+
+
+def test_paths_of_a_hostile_database_lead_nowhere(make_server, old, tmp_path):
+    """URIs that escape, links out of the folder and files that are gone: told, and the rest comes over."""
+    flags = copy_of(old, tmp_path)
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret")
+    run, training = old.ids["run"], old.ids["training_run"]
+    link = tmp_path / "artifacts" / old.ids["experiment"] / training / "artifacts"
+    link.mkdir(parents=True, exist_ok=True)
+    (link / "link.txt").symlink_to(secret)
+    (link / "folder").symlink_to(tmp_path)
+    with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        uri = "mlflow-artifacts:/../../secret.txt"
+        database.execute("UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?", (uri, run))
+    server = make_server().start()
+    result = bring(server, *flags, check=False)
+    assert result.returncode == 1
+    report = json.loads(result.stdout)
+    told = json.dumps(report["not_taken"] + report["notes"])
+    assert "symbolic link" in told and "link.txt" in told and run in told
+    assert "secret" not in json.dumps(importing.snapshot(server.url)["registry"])
+    listed = importing.files(MlflowClient(server.url), training)
+    assert "link.txt" not in listed and not any(content == b"secret" for content in listed.values())
+
+
+def test_nothing_is_written_at_the_source(make_server, old, tmp_path):
+    flags = copy_of(old, tmp_path)
+    for path in [tmp_path / "mlflow.db", *(tmp_path / "artifacts").rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    before = (tmp_path / "mlflow.db").read_bytes()
+    server = make_server().start()
+    assert bring(server, *flags)["failures"] == 0
+    assert (tmp_path / "mlflow.db").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.glob("mlflow.db*")) == ["mlflow.db"]
+
+
+@pytest.mark.skipif(not OLD_PYTHON, reason="WAYBILL_TEST_MLFLOW2_PYTHON names no Python with MLflow 2.22")
+@pytest.mark.parametrize("way", ["rest", "database"])
+def test_a_server_of_version_2(make_server, tmp_path, way):
+    reference = Reference(tmp_path, python=OLD_PYTHON).wait()
+    try:
+        script = Path(importing.__file__)
+        filled = subprocess.run([OLD_PYTHON, str(script), reference.url], capture_output=True, text=True, timeout=300)
+        assert filled.returncode == 0, filled.stderr[-3000:]
+        database = f"sqlite:///{tmp_path}/mlflow.db"
+        flags = {
+            "rest": ["--from", reference.url],
+            "database": ["--from", database, "--artifacts", str(tmp_path / "artifacts")],
+        }
+        server = make_server().start()
+        report = bring(server, *flags[way])
+        assert report["failures"] == 0
+        assert "2.22" in report["detail"] or "version 2" in report["detail"]
+        actual = importing.snapshot(server.url, logged_models_too=False)
+        assert actual == importing.snapshot(reference.url, logged_models_too=False)
+        uris = ["models:/iris/1", "models:/iris@champion", "models:/a-copy/1"]
+        assert importing.predictions(server.url, uris) == importing.predictions(reference.url, uris)
+        assert not bring(server, *flags[way])["changed"]
+    finally:
+        reference.stop()
