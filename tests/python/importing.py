@@ -1,10 +1,11 @@
 """A server filled with everything that an import takes, and the comparison of two servers object by
-object through the unmodified MLflow client. Runs as a script, too: an older client fills a server by
-`python importing.py URL`."""
+object through the unmodified MLflow client. Runs as a script, too, for a client of another version:
+`python importing.py fill URL` and `python importing.py snapshot URL FILE`."""
 
 import json
 import math
 import os
+import pickle
 import sys
 import tempfile
 from pathlib import Path
@@ -25,11 +26,16 @@ def model_and_data():
     return LogisticRegression().fit(features, labels), features
 
 
-def fill(url):
-    """Returns the names and ids that tests ask for."""
+def client_of(url):
+    """A client of that server alone: by itself it would ask the last named one for models."""
     mlflow.set_tracking_uri(url)
     mlflow.set_registry_uri(url)
-    client = MlflowClient(url)
+    return MlflowClient(url, url)
+
+
+def fill(url):
+    """Returns the names and ids that tests ask for."""
+    client = client_of(url)
     shapes = client.create_experiment("shapes", tags={"team": "blue", "mlflow.note.content": "ünï\ncode"})
     gone = client.create_experiment("gone")
     client.create_run(gone)
@@ -111,6 +117,7 @@ def prompts(client):
     mlflow.genai.set_prompt_alias("greeting", "live", 2)
     with mlflow.start_span("traced"):
         pass
+    mlflow.flush_trace_async_logging()
 
 
 def pages(search, **arguments):
@@ -254,26 +261,28 @@ def version_entry(whole):
     }
 
 
-def snapshot(url, logged_models_too=NEW_CLIENT):
+def snapshot(url):
     """All that a server holds, as its client sees it."""
-    mlflow.set_tracking_uri(url)
-    mlflow.set_registry_uri(url)
-    client = MlflowClient(url)
+    client = client_of(url)
     found = {"experiments": experiments(client)}
     ids = sorted(found["experiments"])
     found["runs"] = runs(client, ids)
     found["registry"] = registry(client)
-    if logged_models_too:
+    if NEW_CLIENT:
         found["logged_models"] = logged_models(client, ids)
     return found
 
 
 def predictions(url, uris):
-    mlflow.set_tracking_uri(url)
-    mlflow.set_registry_uri(url)
+    client_of(url)
     _, features = model_and_data()
     return {uri: mlflow.pyfunc.load_model(uri).predict(features).tolist() for uri in uris}
 
 
 if __name__ == "__main__":
-    print(json.dumps(fill(sys.argv[1])))
+    if sys.argv[1] == "fill":
+        print(json.dumps(fill(sys.argv[2])))
+    else:
+        models = ["models:/iris/1", "models:/iris@champion", "models:/a-copy/1"]
+        seen = (snapshot(sys.argv[2]), predictions(sys.argv[2], models))
+        Path(sys.argv[3]).write_bytes(pickle.dumps(seen))

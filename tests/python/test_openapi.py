@@ -30,7 +30,10 @@ def stocked(any_server, tmp_path_factory):
     any_server.cli("push", folder, "spec")
     any_server.cli("promote", "spec@1", "--to", "staging", "--no-wait")
     version = any_server.api("GET", "models/spec/versions/1").json()
+    source = {"kind": "mlflow", "source": "http://old:5000"}
+    imported = any_server.api("POST", "imports", json=source).json()
     any_server.values = {
+        "import_id": imported["import_id"],
         "name": "spec",
         "model": "spec",
         "version": "1",
@@ -81,6 +84,12 @@ def test_every_get_answers_as_documented(stocked, template):
         ("/api/v1/models/{name}/versions/{version}/promotions", {"to": "test", "reason": "spec"}),
         ("/api/v1/models/{name}/versions/{version}/promotions", {"to": "shelf"}),
         ("/api/v1/models/{name}/rollbacks", {"environment": "production"}),
+        ("/api/v1/imports", {"kind": "mlflow", "source": "http://old:5000"}),
+        ("/api/v1/imports", {"kind": "mlflow", "source": "http://user:secret@old:5000"}),
+        ("/api/v1/imports/{import_id}/lookups", {"kind": "run", "objects": [{"id": "r", "fingerprint": "f"}]}),
+        ("/api/v1/imports/{import_id}/batches", {"objects": [{"kind": "complete", "of": "run", "id": "r"}]}),
+        ("/api/v1/imports/{import_id}/batches", {"objects": [{"kind": "metrics", "run_id": "r", "points": []}]}),
+        ("/api/v1/imports/{import_id}/artifacts", {"upload_id": "none", "root": "1/x", "fingerprints": {}}),
         ("/api/v1/environments/{environment}/lease", {"holder": "test", "ttl_ms": 5}),
         ("/api/v1/environments/{environment}/lease", {"holder": "test", "ttl_ms": 5000}),
     ],

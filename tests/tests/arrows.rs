@@ -100,6 +100,14 @@ fn only_stores_know_sqlx() {
     only("registry/src", &["sqlx::"], |file| file.starts_with("registry/src/db/") || file.contains("/store"));
 }
 
+/// The command line reads an old server's database and bucket itself, in one place each.
+#[test]
+fn only_the_import_reads_others_stores() {
+    only("cli/src", &["sqlx::"], |file| file.contains("commands/import/sql/"));
+    only("cli/src", &["object_store::"], |file| file.contains("commands/import/"));
+    only("cli/src", &["reqwest::"], |file| file.contains("commands/import/rest/"));
+}
+
 #[test]
 fn engines_are_told_apart_in_db_only() {
     only("registry/src", &["Engine::Sqlite", "Engine::Postgres"], |file| {

@@ -62,13 +62,11 @@ pub async fn look_up(
     if asked.objects.len() > IMPORT_OBJECTS_MAX {
         return Err(ImportsError::TooMany(asked.objects.len()));
     }
-    for object in &asked.objects {
-        check::id("id", &object.id)?;
-        check::fingerprint(&object.fingerprint)?;
-    }
     let mut conn = app.db.snapshot().await?;
     let import_rid = store::rid(&mut conn, import_id).await?;
-    let ids: Vec<&str> = asked.objects.iter().map(|object| object.id.as_str()).collect();
+    // An id that cannot be kept is new: whoever sends its object hears why.
+    let ids = asked.objects.iter().map(|object| object.id.as_str());
+    let ids: Vec<&str> = ids.filter(|id| check::id("id", id).is_ok()).collect();
     let marks = store::marks(&mut conn, import_rid, asked.kind, &ids).await?;
     let state = |object: &waybill_client::api::SourceObject| match marks.get(&object.id) {
         None => ImportedObject { state: ImportedState::New, local_id: None },

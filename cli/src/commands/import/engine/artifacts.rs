@@ -22,7 +22,7 @@ use waybill_client::{
 /// Files of one upload session.
 const FILES: usize = 500;
 /// Bytes of one upload session, one larger file apart: so much lies in the spool at once.
-const BYTES: u64 = 512 << 20;
+const BYTES: u64 = 128 << 20;
 const PARALLEL: usize = 4;
 
 impl Engine {
@@ -33,16 +33,23 @@ impl Engine {
         for (path, why) in &listing.refused {
             self.journal.file_failed(&format!("{directory}/{path}"), why);
         }
-        let named = |file: &Remote| (format!("{directory}/{}", file.path), file.fingerprint.clone());
-        let known = self.look_up(ImportedKind::Artifact, listing.files.iter().map(named).collect()).await?;
-        let pending: Vec<&Remote> = listing
-            .files
-            .iter()
+        let (fitting, unfit): (Vec<&Remote>, Vec<&Remote>) =
+            listing.files.iter().partition(|file| fits(&format!("{directory}/{}", file.path)));
+        for file in unfit {
+            let why = "its path is longer or deeper than Waybill keeps";
+            self.journal.file_failed(&format!("{directory}/{}", file.path), why);
+            all = false;
+        }
+        let named = |file: &&Remote| (format!("{directory}/{}", file.path), file.fingerprint.clone());
+        let known = self.look_up(ImportedKind::Artifact, fitting.iter().map(named).collect()).await?;
+        let here = fitting.len();
+        let pending: Vec<&Remote> = fitting
+            .into_iter()
             .zip(known)
             .filter(|(_, known)| known.state != ImportedState::Complete)
             .map(|(file, _)| file)
             .collect();
-        self.journal.files(listing.files.len(), 0, listing.files.len() - pending.len(), 0);
+        self.journal.files(listing.files.len(), 0, here - pending.len(), 0);
         for some in sessions(&pending) {
             all &= self.session(place, directory, some).await?;
         }
@@ -132,6 +139,11 @@ impl Engine {
         written.flush().await.map_err(Failure::from)?;
         Ok(HashedFile { path: file.path.clone(), location: into, digest: hasher.finish(), size_bytes })
     }
+}
+
+/// Whether the registry keeps a path of that length and depth.
+fn fits(path: &str) -> bool {
+    path.len() <= 1_000 && path.split('/').count() <= 64 && path.split('/').all(|name| name.len() <= 255)
 }
 
 /// Files that go together.

@@ -130,7 +130,12 @@ impl Engine {
 
     /// Sends objects together; the first refusal, or what became of the first object.
     async fn send(&self, objects: Vec<ImportObject>) -> Result<Result<Became, String>, Stopped> {
-        let answer = self.client.import_batch(&self.import_id, &ImportBatch { objects }).await?;
+        let answer = match self.client.import_batch(&self.import_id, &ImportBatch { objects }).await {
+            Err(error) if error.status().is_some_and(|status| status == 413) => {
+                return Ok(Err("it is larger than the registry takes in one piece".to_owned()));
+            }
+            answer => answer?,
+        };
         let refused = answer.outcomes.iter().find(|outcome| outcome.result == ImportResult::Refused);
         Ok(match (refused, answer.outcomes.first()) {
             (Some(refused), _) => Err(reason(refused)),
