@@ -23,14 +23,14 @@ URI_KEYS = ("artifact_uri", "artifact_location", "source", "root_uri", "storage_
 class Reference:
     """`mlflow server` from PyPI with one worker; `python` has another version of it, where that is asked for."""
 
-    def __init__(self, folder, python=sys.executable):
+    def __init__(self, folder, python=sys.executable, artifacts=None):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "mlflow.log"
         command = [python, "-m", "mlflow", "server", "--workers", "1"]
         command += ["--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
-        command += ["--artifacts-destination", str(folder / "artifacts")]
+        command += artifacts or ["--artifacts-destination", str(folder / "artifacts")]
         self.process = subprocess.Popen(
             command,
             stdout=self.log.open("wb"),

@@ -323,6 +323,52 @@ def test_nothing_is_written_at_the_source(make_server, old, tmp_path):
     assert sorted(path.name for path in tmp_path.glob("mlflow.db*")) == ["mlflow.db"]
 
 
+def test_artifacts_that_lay_in_a_folder_of_their_own(make_server, tmp_path):
+    """A server that gave clients a folder to write to: its files come into the store, under addresses of ours."""
+    runs = tmp_path / "mlruns"
+    flags = ["--no-serve-artifacts", "--default-artifact-root", str(runs)]
+    reference = Reference(tmp_path, artifacts=flags).wait()
+    try:
+        ids = importing.fill(reference.url)
+        expected = importing.snapshot(reference.url)
+        uris = ["models:/iris/1", "models:/a-copy/1", f"models:/{ids['model_id']}"]
+        predicted = importing.predictions(reference.url, uris)
+        database = ["--from", f"sqlite:///{tmp_path}/mlflow.db", "--artifacts", str(runs)]
+        for name, flags in (("rest", ["--from", reference.url]), ("database", database)):
+            server = make_server(name=name).start()
+            report = bring(server, *flags)
+            assert report["failures"] == 0, report
+            actual = importing.snapshot(server.url)
+            for run_id, run in expected["runs"].items():
+                assert actual["runs"][run_id]["artifacts"] == run["artifacts"]
+                uri = f"mlflow-artifacts:/{run['experiment']}/{run_id}/artifacts"
+                assert actual["runs"][run_id]["uri"] == uri
+            for model_id, model in expected["logged_models"].items():
+                assert actual["logged_models"][model_id]["files"] == model["files"]
+            assert importing.predictions(server.url, uris) == predicted
+            for version in ("iris/versions/1", "old-style/versions/1", "old-style/versions/2"):
+                assert server.api("GET", f"models/{version}").json()["custody"] == "frozen", (name, version)
+            assert not bring(server, *flags)["changed"]
+    finally:
+        reference.stop()
+
+
+def test_artifacts_elsewhere_stay_there(make_server, old, tmp_path):
+    """A database beside another folder than the one that holds its artifacts."""
+    flags = copy_of(old, tmp_path)
+    with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        database.execute(
+            "UPDATE runs SET artifact_uri = 's3://bucket/' || run_uuid WHERE run_uuid = ?", (old.ids["run"],)
+        )
+    server = make_server().start()
+    report = bring(server, *flags)
+    notes = {entry["id"]: entry["why"] for entry in report["notes"]}
+    assert f"stay at s3://bucket/{old.ids['run']}" in notes[old.ids["run"]]
+    run = importing.client_of(server.url).get_run(old.ids["run"])
+    assert run.info.artifact_uri == f"s3://bucket/{old.ids['run']}"
+    assert run.data.params["C"] == "1.0"
+
+
 def with_old_client(*arguments):
     command = [OLD_PYTHON, importing.__file__, *map(str, arguments)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=300)

@@ -229,8 +229,12 @@ fn path<'p>(below: &[&'p str]) -> Vec<&'p str> {
 }
 
 fn refusal(below: &[&str], refused: &Refused) -> SourceError {
-    let text = format!("MLflow answered {} to {}: {}", refused.status, below.join("/"), refused.message);
-    if refused.status >= 500 { SourceError::NotMlflow(text) } else { SourceError::Object(text) }
+    SourceError::Object(format!(
+        "MLflow answered {} to {}: {}",
+        refused.status,
+        below.join("/"),
+        refused.message
+    ))
 }
 
 fn without_null(mut body: Value) -> Value {
