@@ -76,6 +76,7 @@ impl Registry {
             Cause { at_ms: app.clock.now_ms(), actor: "registry".to_owned(), reason: None, request_id: None };
         provenance::keys::remember_own(&app, cause).await?;
         provenance::catch_up(&app);
+        artifacts::multipart::sweep(&app.content);
         Ok(Self { app })
     }
 

@@ -29,13 +29,14 @@ pub struct Settings {
 
 impl Settings {
     pub fn load(args: ServeArgs) -> Result<Self, Failure> {
-        let args = match &args.config {
+        let mut args = match &args.config {
             Some(path) => {
                 let file = read_file(path)?;
                 args.or(file)
             }
             None => args,
         };
+        args.default_artifact_root = args.default_artifact_root.map(artifact_root).transpose()?;
         if args.deployer && args.no_deployer {
             return Err(Failure::Usage("deployer and no_deployer are both set; expected one of them".into()));
         }
@@ -84,6 +85,11 @@ impl Settings {
 /// Containers mount folders below it, and engines want whole paths.
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     std::path::absolute(path).map_err(|error| Failure::file("use", path, &error))
+}
+
+/// A local folder is told by its whole path: clients stand elsewhere.
+fn artifact_root(root: String) -> Result<String, Failure> {
+    if root.contains(':') { Ok(root) } else { Ok(absolute(Path::new(&root))?.display().to_string()) }
 }
 
 /// `0.0.0.0` is an address to listen on, not one to call.
@@ -161,6 +167,20 @@ mod tests {
         assert_eq!(settings.data_dir, Path::new("/srv/waybill"));
         assert_eq!(settings.gateway, GatewayMode::External);
         assert!(settings.deploys);
+    }
+
+    #[test]
+    fn a_local_artifact_root_has_a_whole_path() {
+        let here = std::env::current_dir().unwrap();
+        for (given, expected) in [
+            ("mlruns", here.join("mlruns").display().to_string().as_str()),
+            ("/srv/mlruns", "/srv/mlruns"),
+            ("file:///srv/mlruns", "file:///srv/mlruns"),
+            ("s3://bucket/prefix", "s3://bucket/prefix"),
+        ] {
+            let settings = load(&["--default-artifact-root", given], None).unwrap();
+            assert_eq!(settings.args.default_artifact_root.as_deref(), Some(expected));
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::{
     frozen,
     ingest::{self, Arrival, Body, Expected},
     location::InvalidLocation,
+    multipart::Completing,
     read::{self, ByteStream},
     store::{self, NewBlob, StoredBlob},
     tree::{self, Entry, Node},
@@ -58,6 +59,7 @@ pub struct ContentStore {
     db: Db,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
+    completing: Completing,
 }
 
 impl ContentStore {
@@ -85,7 +87,7 @@ impl ContentStore {
                 Backend::Bucket(Arc::new(opened))
             }
         };
-        Ok(Self { backend, db, clock, ids })
+        Ok(Self { backend, db, clock, ids, completing: Completing::default() })
     }
 
     pub(super) fn backend(&self) -> &Backend {
@@ -94,6 +96,10 @@ impl ContentStore {
 
     pub(super) fn db(&self) -> &Db {
         &self.db
+    }
+
+    pub(super) fn completing(&self) -> &Completing {
+        &self.completing
     }
 
     pub(super) fn now_ms(&self) -> i64 {
@@ -136,7 +142,11 @@ impl ContentStore {
         self.settle(arrival, Some(path.clone())).await
     }
 
-    async fn receive(&self, body: &mut Body, expected: Expected) -> Result<Arrival, ArtifactError> {
+    pub(super) async fn receive(
+        &self,
+        body: &mut Body,
+        expected: Expected,
+    ) -> Result<Arrival, ArtifactError> {
         let generation = self.ids.random().simple().to_string();
         ingest::receive(&self.backend, generation, body, expected).await
     }
@@ -258,7 +268,7 @@ impl ContentStore {
         }
     }
 
-    async fn remove_object(&self, key: &super::keys::Key) {
+    pub(super) async fn remove_object(&self, key: &super::keys::Key) {
         if let Err(error) = self.backend.remove(key).await {
             tracing::warn!(key = %key, %error, "an object that no row names could not be removed");
         }
@@ -364,7 +374,7 @@ impl ContentStore {
     }
 }
 
-fn refuse_frozen(path: &ArtifactPath) -> Result<(), ArtifactError> {
+pub(super) fn refuse_frozen(path: &ArtifactPath) -> Result<(), ArtifactError> {
     match path.frozen() {
         Some(_) => Err(ArtifactError::ReadOnly { path: path.to_string() }),
         None => Ok(()),

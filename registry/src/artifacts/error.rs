@@ -56,6 +56,11 @@ pub enum ArtifactError {
     NotInUpload { upload_id: String, digest: Digest },
     #[error("upload session {upload_id:?} still misses {missing} of its files, first {first}")]
     Incomplete { upload_id: String, missing: usize, first: Digest },
+    /// Bytes that were sent are gone or damaged before the file was put together.
+    #[error("part {number} of the upload was lost in the store; send it again")]
+    PartLost { number: i64 },
+    #[error("the URL's signature does not fit what it asks for, or the URL has expired")]
+    Signature,
     #[error("{field}: {detail}")]
     Invalid { field: &'static str, detail: String },
 }
@@ -80,12 +85,12 @@ impl Failure for ArtifactError {
         match self {
             Self::Db(error) => error.kind(),
             Self::NotFound { .. } | Self::NoBlob { .. } | Self::NoUpload { .. } => Kind::NotFound,
-            Self::ReadOnly { .. } => Kind::Forbidden,
+            Self::ReadOnly { .. } | Self::Signature => Kind::Forbidden,
             Self::Elsewhere { .. } => Kind::Unsupported,
             Self::Range { .. } => Kind::RangeNotSatisfiable,
             Self::Full(_) => Kind::InsufficientStorage,
             Self::Store { .. } | Self::Damaged { .. } => Kind::Internal,
-            Self::Incomplete { .. } => Kind::Conflict,
+            Self::Incomplete { .. } | Self::PartLost { .. } => Kind::Conflict,
             Self::TooLarge { .. } => Kind::TooLarge,
             Self::UnsafePath
             | Self::PathTooLong { .. }
@@ -121,6 +126,8 @@ impl Failure for ArtifactError {
             Self::NoUpload { .. } => "UPLOAD_NOT_FOUND",
             Self::NotInUpload { .. } => "DIGEST_NOT_IN_UPLOAD",
             Self::Incomplete { .. } => "UPLOAD_INCOMPLETE",
+            Self::PartLost { .. } => "PART_LOST",
+            Self::Signature => "SIGNATURE_INVALID",
             Self::Invalid { .. } => "FIELD_INVALID",
         }
     }
@@ -161,6 +168,8 @@ mod tests {
             (E::NoUpload { upload_id: upload_id.clone() }, Kind::NotFound, "UPLOAD_NOT_FOUND"),
             (E::NotInUpload { upload_id: upload_id.clone(), digest }, Kind::Invalid, "DIGEST_NOT_IN_UPLOAD"),
             (E::Incomplete { upload_id, missing: 1, first: digest }, Kind::Conflict, "UPLOAD_INCOMPLETE"),
+            (E::PartLost { number: 1 }, Kind::Conflict, "PART_LOST"),
+            (E::Signature, Kind::Forbidden, "SIGNATURE_INVALID"),
             (E::Invalid { field: "f", detail: "d".into() }, Kind::Invalid, "FIELD_INVALID"),
             (E::Db(DbError::Closing), Kind::Unavailable, "SHUTTING_DOWN"),
         ] {

@@ -35,6 +35,11 @@ impl Body {
         Self { chunks: chunks.map(|chunk| chunk.map_err(|e| ArtifactError::Body(e.into()))).boxed() }
     }
 
+    /// Bytes of this store itself, whose errors stay what they are.
+    pub(super) fn of(chunks: impl Stream<Item = Result<Bytes, ArtifactError>> + Send + 'static) -> Self {
+        Self { chunks: chunks.boxed() }
+    }
+
     /// At least `min_bytes`, or all that is left; true when the body has ended.
     async fn gather(&mut self, min_bytes: usize) -> Result<(Batch, bool), ArtifactError> {
         let mut batch = Batch::default();

@@ -1,5 +1,6 @@
 //! Every object key of the content store.
 
+use crate::db::DbError;
 use waybill_proof::Digest;
 
 /// The whole layout, in a folder and in a bucket alike:
@@ -13,7 +14,8 @@ use waybill_proof::Digest;
 /// registry-id                                                 whose artifacts these are
 /// ```
 ///
-/// The database says which blobs exist and under which generation. An object without a row is
+/// The database says which blobs exist and under which generation; parts of an upload that is still
+/// open lie like blobs and have their own rows (`multipart_parts`). An object without a row is
 /// an orphan, and no row ever names a key again that was removed.
 ///
 /// A bucket cannot rename: moving a large arrival to `blobs/` would copy all of it on the server,
@@ -25,6 +27,28 @@ pub enum Key {
     Incoming { holder: String, generation: String },
     Probe { generation: String },
     RegistryId,
+}
+
+const BLOB: &str = "blob";
+const ARRIVAL: &str = "arrival";
+
+impl Key {
+    /// Which key of the layout a row names, in the row's word.
+    pub fn layout(&self) -> &'static str {
+        match self {
+            Self::Arrival { .. } => ARRIVAL,
+            Self::Blob { .. } | Self::Incoming { .. } | Self::Probe { .. } | Self::RegistryId => BLOB,
+        }
+    }
+
+    /// The key that a row names.
+    pub fn stored(layout: &str, digest: Digest, generation: String) -> Result<Self, DbError> {
+        match layout {
+            BLOB => Ok(Self::Blob { digest, generation }),
+            ARRIVAL => Ok(Self::Arrival { generation }),
+            other => Err(DbError::Corrupt { what: "layout of an object", detail: other.to_owned() }),
+        }
+    }
 }
 
 impl std::fmt::Display for Key {

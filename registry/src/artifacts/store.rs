@@ -40,8 +40,6 @@ pub(super) struct BlobRow {
     block_hashes: Vec<u8>,
 }
 
-const BLOB: &str = "blob";
-const ARRIVAL: &str = "arrival";
 const AVAILABLE: &str = "available";
 pub const DAMAGED: &str = "damaged";
 
@@ -52,12 +50,7 @@ impl TryFrom<BlobRow> for StoredBlob {
         let corrupt = |what, detail: String| DbError::Corrupt { what, detail };
         let digest = parse_digest(&row.digest)?;
         let size_bytes = row.size_bytes as u64;
-        let generation = row.generation.clone();
-        let key = match row.layout.as_str() {
-            BLOB => Key::Blob { digest, generation },
-            ARRIVAL => Key::Arrival { generation },
-            other => return Err(corrupt("representation layout", other.to_owned())),
-        };
+        let key = Key::stored(&row.layout, digest, row.generation.clone())?;
         let blocks = Blocks::from_stored(row.block_hashes, size_bytes)
             .ok_or_else(|| corrupt("block hashes", format!("{digest} has too few or too many")))?;
         Ok(Self {
@@ -154,17 +147,13 @@ pub async fn record(tx: &mut Conn, new: &NewBlob) -> Result<Recorded, DbError> {
 }
 
 async fn insert_representation(tx: &mut Conn, new: &NewBlob) -> Result<i64, DbError> {
-    let layout = match new.key {
-        Key::Arrival { .. } => ARRIVAL,
-        Key::Blob { .. } | Key::Incoming { .. } | Key::Probe { .. } | Key::RegistryId => BLOB,
-    };
     let (id,): (i64,) = tx
         .query(
             "INSERT INTO representations (generation, layout, state, block_hashes, created_at_ms)
              VALUES ($1, $2, $3, $4, $5) RETURNING representation_id",
         )
         .bind(new.generation.clone())
-        .bind(layout)
+        .bind(new.key.layout())
         .bind(AVAILABLE)
         .bind(new.blocks.as_bytes().to_vec())
         .bind(new.created_at_ms)

@@ -1,6 +1,8 @@
 //! The artifact proxy over a real socket: what goes wrong on the wire, and what comes back.
 
 mod full_disk;
+mod local_root;
+mod multipart;
 mod native;
 mod support;
 
@@ -213,24 +215,6 @@ async fn damage_on_disk_is_never_sent_to_its_end() {
             let sound = server.get(path, &[("Range", "bytes=0-9")]).await;
             assert_eq!((sound.status, sound.body.as_slice()), (206, &bytes[..10]));
         }
-    }
-    server.stop().await;
-}
-
-#[tokio::test]
-async fn multipart_and_presigned_transfers_say_that_they_are_not_offered() {
-    let server = Server::start().await;
-    for (method, path, words) in [
-        ("POST", "mpu/create/1/run", "Multipart upload is not supported for the current artifact repository"),
-        (
-            "GET",
-            "presigned/1/run/f",
-            "Presigned download is not supported for the current artifact repository",
-        ),
-    ] {
-        let answer = server.send(method, &format!("/api/2.0/mlflow-artifacts/{path}"), &[], b"").await;
-        assert_eq!(answer.status, 501);
-        assert_eq!(answer.text(), format!(r#"{{"error_code":"NOT_IMPLEMENTED","message":"{words}"}}"#));
     }
     server.stop().await;
 }

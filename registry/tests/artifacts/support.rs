@@ -23,12 +23,24 @@ impl Server {
         Self::start_in(dir, artifacts).await
     }
 
+    /// With a local folder as the operator's default artifact root.
+    pub async fn start_with_root(root: &std::path::Path) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let artifacts = dir.path().join("artifacts");
+        Self::open(dir, artifacts, Some(format!("file://{}", root.display()))).await
+    }
+
     pub async fn start_in(dir: tempfile::TempDir, artifacts: PathBuf) -> Self {
+        Self::open(dir, artifacts, None).await
+    }
+
+    async fn open(dir: tempfile::TempDir, artifacts: PathBuf, default_artifact_root: Option<String>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let config = Config {
             data_dir: dir.path().to_owned(),
             artifacts_url: Some(format!("file://{}", artifacts.display())),
+            default_artifact_root,
             ..config(address)
         };
         let registry = Registry::open(config).await.unwrap();
@@ -67,6 +79,18 @@ impl Server {
         }
         writeln!(head, "Content-Length: {}\n", body.len()).unwrap();
         self.raw(&head, body, After::Wait).await
+    }
+
+    /// A JSON call; the status and what came back.
+    pub async fn json(
+        &self,
+        method: &str,
+        target: &str,
+        body: &serde_json::Value,
+    ) -> (u16, serde_json::Value) {
+        let headers = [("Content-Type", "application/json")];
+        let answer = self.send(method, target, &headers, body.to_string().as_bytes()).await;
+        (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
     }
 
     pub async fn put(&self, path: &str, body: &[u8]) -> Answer {

@@ -101,7 +101,7 @@ async fn what_is_not_offered_says_so() {
             assert_snapshot!(shown, @r#"
             404 {
               "error_code": "ENDPOINT_NOT_FOUND",
-              "message": "POST /api/2.0/mlflow/gateway/secrets/create is not offered by Waybill <version>."
+              "message": "The AI gateway is not part of Waybill."
             }
             405 {
               "error_code": "ENDPOINT_NOT_FOUND",
@@ -109,7 +109,7 @@ async fn what_is_not_offered_says_so() {
             }
             404 {
               "error_code": "ENDPOINT_NOT_FOUND",
-              "message": "GET /ajax-api/3.0/mlflow/jobs is not offered by Waybill <version>."
+              "message": "Running jobs is not part of Waybill."
             }
             "#);
             assert_snapshot!(info, @r#"

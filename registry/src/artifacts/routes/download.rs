@@ -1,13 +1,16 @@
 //! A file as an HTTP response: conditional, partial, verified, and never run by a browser.
 
 use super::range::{self, Wanted};
-use crate::artifacts::{ArtifactError, ContentStore, StoredBlob};
+use crate::artifacts::{ArtifactError, ContentStore, Found, Place, StoredBlob};
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::fs::File;
+use tokio::io::AsyncReadExt as _;
+use tokio_util::io::ReaderStream;
 
 /// What `filename*` carries as it is (RFC 8187, `attr-char`).
 const ATTR_CHAR: &AsciiSet = &NON_ALPHANUMERIC
@@ -23,6 +26,40 @@ const ATTR_CHAR: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'`')
     .remove(b'|')
     .remove(b'~');
+
+/// Bytes of a local file that are read at once.
+const LOCAL_CHUNK_BYTES: usize = 256 << 10;
+
+/// Answers a GET of the file at `place`, with `E` as the shape of errors.
+pub async fn respond_at<E>(content: &ContentStore, place: &Place, request: &HeaderMap) -> Response
+where
+    E: From<ArtifactError> + IntoResponse,
+{
+    match place.find(content).await {
+        Ok(Found::Blob(blob)) => respond::<E>(content, blob, place.name(), request).await,
+        Ok(Found::Local { file, size_bytes }) => local(file, size_bytes, place.name()),
+        Err(error) => E::from(error).into_response(),
+    }
+}
+
+/// A file that is not ours has no digest: it is sent whole, as it is now.
+fn local(file: File, size_bytes: u64, name: &str) -> Response {
+    // A file that grows meanwhile must not go past the length that was promised.
+    let bytes = tokio::fs::File::from_std(file).take(size_bytes);
+    let body = Body::from_stream(ReaderStream::with_capacity(bytes, LOCAL_CHUNK_BYTES));
+    let length = [(header::CONTENT_LENGTH, size_bytes.to_string())];
+    (about(name), length, body).into_response()
+}
+
+/// What keeps a browser from running a file.
+fn about(name: &str) -> [(HeaderName, String); 4] {
+    [
+        (header::CONTENT_TYPE, content_type(name).to_owned()),
+        (header::CONTENT_DISPOSITION, disposition(name)),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+        (header::CACHE_CONTROL, "no-cache".to_owned()),
+    ]
+}
 
 /// Answers a GET of `blob` under the file name `name`, with `E` as the shape of errors.
 ///
@@ -51,15 +88,8 @@ where
         Ok(bytes) => bytes,
         Err(error) => return E::from(error).into_response(),
     };
-    let headers = [
-        (header::ETAG, etag),
-        (header::ACCEPT_RANGES, "bytes".to_owned()),
-        (header::CONTENT_TYPE, content_type(name).to_owned()),
-        (header::CONTENT_DISPOSITION, disposition(name)),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
-        (header::CACHE_CONTROL, "no-cache".to_owned()),
-    ];
-    let mut response = (headers, Body::from_stream(bytes)).into_response();
+    let headers = [(header::ETAG, etag), (header::ACCEPT_RANGES, "bytes".to_owned())];
+    let mut response = (headers, about(name), Body::from_stream(bytes)).into_response();
     let mut length = size_bytes;
     if let Some(range) = range {
         length = range.end - range.start;

@@ -14,7 +14,7 @@ use futures::{StreamExt as _, future::join_all, stream};
 use std::{convert::Infallible, io};
 use waybill_proof::{Digest, manifest::ModelFile};
 
-fn pattern(len: usize, seed: u64) -> Bytes {
+pub(in crate::artifacts) fn pattern(len: usize, seed: u64) -> Bytes {
     let mut state = 2 * seed + 1;
     let mut bytes = Vec::with_capacity(len + 8);
     while bytes.len() < len {
@@ -25,7 +25,7 @@ fn pattern(len: usize, seed: u64) -> Bytes {
     bytes.into()
 }
 
-fn body(bytes: &Bytes, chunk: usize) -> Body {
+pub(in crate::artifacts) fn body(bytes: &Bytes, chunk: usize) -> Body {
     let chunks: Vec<_> =
         (0..bytes.len()).step_by(chunk).map(|at| bytes.slice(at..bytes.len().min(at + chunk))).collect();
     Body::new(stream::iter(chunks.into_iter().map(Ok::<_, Infallible>)))

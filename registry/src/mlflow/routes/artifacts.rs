@@ -9,7 +9,7 @@ use crate::{
         routes::{download, drain},
     },
     mlflow::{
-        ErrorCode, MlflowError, MlflowJson,
+        MlflowError, MlflowJson,
         wire::{
             Empty,
             artifacts::{FileInfo, ListArtifactsMlflowArtifacts, ListArtifactsResponse},
@@ -21,7 +21,7 @@ use axum::{
     extract::State,
     http::{HeaderMap, Uri, header},
     response::Response,
-    routing::{any, get},
+    routing::get,
 };
 
 const ARTIFACTS: &str = "/mlflow-artifacts/artifacts";
@@ -31,8 +31,6 @@ pub fn router() -> Router<App> {
     Router::new()
         .merge(mount(ARTIFACTS, get(list_artifacts)))
         .merge(mount(&format!("{ARTIFACTS}/{{*path}}"), file))
-        .merge(mount("/mlflow-artifacts/mpu/{*path}", any(no_multipart)))
-        .merge(mount("/mlflow-artifacts/presigned/{*path}", any(no_presigned)))
 }
 
 /// The path as the client wrote it: a framework that decodes it once would hide what is refused.
@@ -49,8 +47,7 @@ async fn upload_artifact(
     body: axum::body::Body,
 ) -> Result<Json<Empty>, MlflowError> {
     let mut body = Body::new(body.into_data_stream());
-    let size_bytes =
-        headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+    let size_bytes = size_of(&headers);
     let put = async {
         let path = path_of(&uri)?;
         app.content.put_file(&path, &mut body, Expected { digest: None, size_bytes }).await
@@ -62,6 +59,11 @@ async fn upload_artifact(
             Err(error.into())
         }
     }
+}
+
+/// The body's size, where the client tells it.
+pub(super) fn size_of(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok())
 }
 
 async fn download_artifact(
@@ -91,20 +93,4 @@ async fn list_artifacts(
     // Relative to the directory that was asked for, as MLflow's client joins them to it.
     let files = entries.into_iter().map(|entry| FileInfo::new(entry, "")).collect();
     Ok(Json(ListArtifactsResponse { root_uri: None, files }))
-}
-
-/// MLflow's client, told to try, sends the file in one piece when it reads these words.
-async fn no_multipart(_: Principal) -> MlflowError {
-    MlflowError::new(
-        ErrorCode::NotImplemented,
-        "Multipart upload is not supported for the current artifact repository",
-    )
-}
-
-/// MLflow's client, told to try, downloads through this server when it reads this status.
-async fn no_presigned(_: Principal) -> MlflowError {
-    MlflowError::new(
-        ErrorCode::NotImplemented,
-        "Presigned download is not supported for the current artifact repository",
-    )
 }

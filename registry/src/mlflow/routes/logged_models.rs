@@ -7,6 +7,7 @@ use crate::{
     logged_models::{self, NewModel, Status},
     mlflow::{
         MlflowError, MlflowJson,
+        extract::MlflowPath,
         wire::{
             Empty,
             logged_models::{
@@ -20,7 +21,7 @@ use crate::{
 };
 use axum::{
     Json, Router,
-    extract::{Path, State},
+    extract::State,
     response::{IntoResponse, Response},
     routing::{delete, get, patch, post},
 };
@@ -54,7 +55,7 @@ async fn create(
 async fn get_model(
     State(app): State<App>,
     _: Principal,
-    Path(model_id): Path<String>,
+    MlflowPath(model_id): MlflowPath<String>,
     MlflowJson(request): MlflowJson<GetLoggedModel>,
 ) -> Result<Response, MlflowError> {
     let model = logged_models::get(&app, &model_id, request.allow_deleted).await?;
@@ -64,7 +65,7 @@ async fn get_model(
 async fn finalize(
     State(app): State<App>,
     _: Principal,
-    Path(model_id): Path<String>,
+    MlflowPath(model_id): MlflowPath<String>,
     MlflowJson(request): MlflowJson<FinalizeLoggedModel>,
 ) -> Result<Response, MlflowError> {
     let status = request.status.pick("status", &Status::ALL, 0, Status::as_str)?;
@@ -75,7 +76,7 @@ async fn finalize(
 async fn delete_model(
     State(app): State<App>,
     _: Principal,
-    Path(model_id): Path<String>,
+    MlflowPath(model_id): MlflowPath<String>,
 ) -> Result<Json<Empty>, MlflowError> {
     logged_models::delete(&app, model_id).await?;
     Ok(Json(Empty {}))
@@ -84,7 +85,7 @@ async fn delete_model(
 async fn log_params(
     State(app): State<App>,
     _: Principal,
-    Path(model_id): Path<String>,
+    MlflowPath(model_id): MlflowPath<String>,
     MlflowJson(request): MlflowJson<LogLoggedModelParamsRequest>,
 ) -> Result<Json<Empty>, MlflowError> {
     logged_models::log_params(&app, model_id, pairs(request.params)).await?;
@@ -94,7 +95,7 @@ async fn log_params(
 async fn set_tags(
     State(app): State<App>,
     _: Principal,
-    Path(model_id): Path<String>,
+    MlflowPath(model_id): MlflowPath<String>,
     MlflowJson(request): MlflowJson<SetLoggedModelTags>,
 ) -> Result<Json<Empty>, MlflowError> {
     logged_models::set_tags(&app, model_id, pairs(request.tags)).await?;
@@ -104,7 +105,7 @@ async fn set_tags(
 async fn delete_tag(
     State(app): State<App>,
     _: Principal,
-    Path((model_id, key)): Path<(String, String)>,
+    MlflowPath((model_id, key)): MlflowPath<(String, String)>,
 ) -> Result<Json<Empty>, MlflowError> {
     logged_models::delete_tag(&app, model_id, key).await?;
     Ok(Json(Empty {}))

@@ -6,6 +6,7 @@ mod experiments;
 mod logged_models;
 mod metrics;
 mod model_versions;
+mod multipart;
 mod registered_models;
 mod run_artifacts;
 mod runs;
@@ -30,6 +31,7 @@ pub fn router() -> Router<App> {
         .merge(logged_models::router())
         .merge(metrics::router())
         .merge(model_versions::router())
+        .merge(multipart::router())
         .merge(registered_models::router())
         .merge(run_artifacts::router())
         .merge(runs::router())
@@ -57,12 +59,43 @@ fn twice(version: &str, path: &str, methods: MethodRouter<App>) -> Router<App> {
         .route(&format!("/ajax-api/{version}{path}"), methods)
 }
 
+/// What MLflow's server does beside tracking and registry, by the first name of its paths.
+const LEFT_OUT: [(&str, &str); 17] = [
+    ("gateway", "The AI gateway"),
+    ("gateway-proxy", "The AI gateway"),
+    ("scorers", "Scoring traces on the server"),
+    ("scorer", "Scoring traces on the server"),
+    ("genai", "Evaluating on the server"),
+    ("datasets", "Keeping the records of evaluation datasets"),
+    ("prompt-optimization", "Prompt optimisation"),
+    ("issues", "Finding issues in traces"),
+    ("jobs", "Running jobs"),
+    ("label-schemas", "Labelling traces"),
+    ("review-queues", "Reviewing traces"),
+    ("workspaces", "Dividing the server into workspaces"),
+    ("demo", "Demo data"),
+    ("ui-telemetry", "Telemetry"),
+    ("get-online-trace-details", "Databricks' online traces"),
+    ("unified-traces", "Databricks' unified traces"),
+    ("promptlab", "Prompt engineering in the pages"),
+];
+
+/// The area that a path belongs to, when Waybill leaves it out.
+fn left_out(path: &str) -> Option<&'static str> {
+    let (_, rest) = path.split_once("/mlflow/")?;
+    let first = if rest == "runs/create-promptlab-run" { "promptlab" } else { rest.split('/').next()? };
+    LEFT_OUT.iter().find(|(name, _)| *name == first).map(|(_, area)| *area)
+}
+
 async fn not_offered(method: Method, uri: Uri) -> MlflowError {
-    let path: String = uri.path().chars().take(200).collect();
-    MlflowError::new(
-        ErrorCode::EndpointNotFound,
-        format!("{method} {path} is not offered by Waybill {}.", env!("CARGO_PKG_VERSION")),
-    )
+    let message = match left_out(uri.path()) {
+        Some(area) => format!("{area} is not part of Waybill."),
+        None => {
+            let path: String = uri.path().chars().take(200).collect();
+            format!("{method} {path} is not offered by Waybill {}.", env!("CARGO_PKG_VERSION"))
+        }
+    };
+    MlflowError::new(ErrorCode::EndpointNotFound, message)
 }
 
 async fn method_not_offered(method: Method, uri: Uri) -> MlflowError {

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     access::Principal,
     app::App,
-    artifacts::{ArtifactPath, VERSIONS, routes::download},
+    artifacts::{ArtifactPath, Place, VERSIONS, routes::download},
     audit::Cause,
     http::RequestId,
     mlflow::{
@@ -17,8 +17,8 @@ use crate::{
             Empty,
             model_registry::{
                 CreateModelVersion, DeleteModelVersionTag, DownloadUriResponse, ModelVersion,
-                ModelVersionResponse, ModelVersionsResponse, Numbered, Search, SetModelVersionTag,
-                TransitionModelVersionStage, UpdateModelVersion, tags,
+                ModelVersionFile, ModelVersionResponse, ModelVersionsResponse, Numbered, Search,
+                SetModelVersionTag, TransitionModelVersionStage, UpdateModelVersion, tags,
             },
         },
     },
@@ -28,12 +28,11 @@ use crate::{
 };
 use axum::{
     Json, Router,
-    extract::{Query, State},
+    extract::State,
     http::HeaderMap,
     response::Response,
     routing::{delete, get, patch, post},
 };
-use serde::Deserialize;
 use waybill_client::api::{Custody, Stage};
 
 const GRAMMAR: Grammar = Grammar {
@@ -169,9 +168,9 @@ async fn transition_stage(
     let to = stage::parse_mlflow(&request.stage)?;
     let version = models::parse_version(&request.version)?;
     if request.archive_existing_versions && !matches!(to, Stage::Staging | Stage::Production) {
-        // MLflow raises it without a code, which makes it a fault of the server.
+        // MLflow raises it without a code: a fault of the server, which its clients try again and again.
         let refusal = PromotionError::ArchiveNeedsActiveStage { stage: request.stage };
-        return Err(MlflowError::new(ErrorCode::InternalError, refusal.to_string()));
+        return Err(MlflowError::invalid(refusal.to_string()));
     }
     // A missing model is a missing version here.
     models::version(&app, &request.name, version).await?;
@@ -210,33 +209,30 @@ async fn delete_tag(
     Ok(Json(Empty {}))
 }
 
-#[derive(Deserialize)]
-struct GetArtifact {
-    name: String,
-    version: String,
-    path: String,
-}
-
 /// One file of a version, as MLflow's pages fetch it.
 async fn get_artifact(
     State(app): State<App>,
     _: Principal,
-    Query(request): Query<GetArtifact>,
     headers: HeaderMap,
+    MlflowJson(request): MlflowJson<ModelVersionFile>,
 ) -> Result<Response, MlflowError> {
     let path = ArtifactPath::parse_file(&request.path)?;
     let number = models::parse_version(&request.version)?;
     let version = models::version(&app, &request.name, number).await?.version;
-    if version.custody != Custody::Frozen {
-        return Err(ModelsError::NotFrozen {
-            subject: version.subject(),
-            custody: stage::custody_text(version.custody),
-            source_uri: version.source,
+    let place = match version.custody {
+        Custody::Frozen => {
+            Some(Place::Store(ArtifactPath::parse(&format!("{VERSIONS}/{}", version.uid))?.join(&path)?))
         }
-        .into());
-    }
-    let root = ArtifactPath::parse(&format!("{VERSIONS}/{}", version.uid))?;
-    let file = root.join(&path)?;
-    let blob = app.content.find_file(&file).await?;
-    Ok(download::respond::<MlflowError>(&app.content, blob, file.name(), &headers).await)
+        // In the operator's folder; nothing else outside is read.
+        Custody::Pointer => Place::of(app.config.default_artifact_root.as_deref(), &version.location, &path)
+            .ok()
+            .filter(|place| matches!(place, Place::Local(_))),
+        Custody::Prompt => None,
+    };
+    let place = place.ok_or_else(|| ModelsError::NotFrozen {
+        subject: version.subject(),
+        custody: stage::custody_text(version.custody),
+        source_uri: version.source.clone(),
+    })?;
+    Ok(download::respond_at::<MlflowError>(&app.content, &place, &headers).await)
 }

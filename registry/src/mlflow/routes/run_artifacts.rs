@@ -4,14 +4,16 @@ use super::mount;
 use crate::{
     access::Principal,
     app::App,
-    artifacts::{ArtifactPath, Body, Expected, routes::download},
+    artifacts::{ArtifactPath, Place, routes::download},
     logged_models,
     mlflow::{
         ErrorCode, MlflowError, MlflowJson,
+        extract::{MlflowPath, from_query},
         wire::{
             Empty,
             artifacts::{
                 FileInfo, ListArtifactsResponse, ListLoggedModelArtifacts, LoggedModelFile, RunArtifact,
+                UploadArtifact,
             },
             run_id,
         },
@@ -21,21 +23,13 @@ use crate::{
 use axum::{
     Json, Router,
     body::to_bytes,
-    extract::{Path, Query, State},
-    http::HeaderMap,
+    extract::State,
+    http::{HeaderMap, Uri},
     response::Response,
     routing::{get, post},
 };
-use serde::Deserialize;
 
 const UPLOAD_MAX_BYTES: usize = 10 << 20;
-
-/// The query of `upload-artifact`; its body is the file.
-#[derive(Debug, Deserialize)]
-struct Upload {
-    run_uuid: Option<String>,
-    path: Option<String>,
-}
 
 pub fn router() -> Router<App> {
     Router::new()
@@ -62,7 +56,7 @@ async fn list_artifacts(
 async fn list_model_artifacts(
     State(app): State<App>,
     _: Principal,
-    Path(model_id): Path<String>,
+    MlflowPath(model_id): MlflowPath<String>,
     MlflowJson(request): MlflowJson<ListLoggedModelArtifacts>,
 ) -> Result<Json<ListArtifactsResponse>, MlflowError> {
     let below = ArtifactPath::parse(request.artifact_directory_path.as_deref().unwrap_or_default())?;
@@ -75,7 +69,7 @@ async fn list(
     root_uri: String,
     below: &ArtifactPath,
 ) -> Result<Json<ListArtifactsResponse>, MlflowError> {
-    let entries = app.content.list(&ArtifactPath::of_uri(&root_uri)?.join(below)?).await?;
+    let entries = place(app, &root_uri, below)?.list(&app.content).await?;
     let files = entries.into_iter().map(|entry| FileInfo::new(entry, below.as_str())).collect();
     Ok(Json(ListArtifactsResponse { root_uri: Some(root_uri), files }))
 }
@@ -88,15 +82,14 @@ async fn get_artifact(
 ) -> Result<Response, MlflowError> {
     let below = ArtifactPath::parse_file(request.path.as_deref().unwrap_or_default())?;
     let root_uri = artifact_uri(&app, request.run_id, request.run_uuid).await?;
-    let path = ArtifactPath::of_uri(&root_uri)?.join(&below)?;
-    let blob = app.content.find_file(&path).await?;
-    Ok(download::respond::<MlflowError>(&app.content, blob, path.name(), &headers).await)
+    let place = place(&app, &root_uri, &below)?;
+    Ok(download::respond_at::<MlflowError>(&app.content, &place, &headers).await)
 }
 
 async fn get_model_artifact(
     State(app): State<App>,
     _: Principal,
-    Path(model_id): Path<String>,
+    MlflowPath(model_id): MlflowPath<String>,
     headers: HeaderMap,
     MlflowJson(request): MlflowJson<LoggedModelFile>,
 ) -> Result<Response, MlflowError> {
@@ -108,18 +101,18 @@ async fn get_model_artifact(
     };
     let below = ArtifactPath::parse_file(&path)?;
     let model = logged_models::get(&app, &model_id, false).await?;
-    let path = ArtifactPath::of_uri(&model.artifact_location)?.join(&below)?;
-    let blob = app.content.find_file(&path).await?;
-    Ok(download::respond::<MlflowError>(&app.content, blob, path.name(), &headers).await)
+    let place = place(&app, &model.artifact_location, &below)?;
+    Ok(download::respond_at::<MlflowError>(&app.content, &place, &headers).await)
 }
 
 /// A small file from MLflow's pages, in one body.
 async fn upload_artifact(
     State(app): State<App>,
     _: Principal,
-    Query(request): Query<Upload>,
+    uri: Uri,
     body: axum::body::Body,
 ) -> Result<Json<Empty>, MlflowError> {
+    let request: UploadArtifact = from_query(uri.query().unwrap_or_default())?;
     let run_uuid = given(request.run_uuid, "Request must specify run_uuid.")?;
     let path = given(request.path, "Request must specify path.")?;
     let below = ArtifactPath::parse_file(&path)?;
@@ -130,15 +123,28 @@ async fn upload_artifact(
         return Err(MlflowError::invalid("Request must specify data."));
     }
     let root_uri = artifact_uri(&app, Some(run_uuid), None).await?;
-    let path = ArtifactPath::of_uri(&root_uri)?.join(&below)?;
-    let size_bytes = Some(bytes.len() as u64);
-    let mut body = Body::new(futures::stream::iter([Ok::<_, std::io::Error>(bytes)]));
-    app.content.put_file(&path, &mut body, Expected { digest: None, size_bytes }).await?;
+    place(&app, &root_uri, &below)?.write(&app.content, bytes).await?;
     Ok(Json(Empty {}))
+}
+
+fn place(app: &App, root_uri: &str, below: &ArtifactPath) -> Result<Place, MlflowError> {
+    Ok(Place::of(app.config.default_artifact_root.as_deref(), root_uri, below)?)
 }
 
 fn given(value: Option<String>, message: &'static str) -> Result<String, MlflowError> {
     value.filter(|value| !value.is_empty()).ok_or_else(|| MlflowError::invalid(message))
+}
+
+/// Where the artifacts of a run, or of a logged model, lie.
+pub(super) async fn root_uri(
+    app: &App,
+    run_id: Option<String>,
+    model_id: Option<String>,
+) -> Result<String, MlflowError> {
+    match model_id {
+        Some(model_id) => Ok(logged_models::get(app, &model_id, false).await?.artifact_location),
+        None => artifact_uri(app, run_id, None).await,
+    }
 }
 
 async fn artifact_uri(app: &App, id: Option<String>, uuid: Option<String>) -> Result<String, MlflowError> {

@@ -175,6 +175,22 @@ pub struct Numbered {
 }
 message!(Numbered { "name": required Kind::Text, "version": required Kind::Text });
 
+/// The query of `model-versions/get-artifact`, which is no proto.
+#[derive(Debug, Deserialize)]
+pub struct ModelVersionFile {
+    #[serde(deserialize_with = "nonempty")]
+    pub name: String,
+    #[serde(deserialize_with = "nonempty")]
+    pub version: String,
+    #[serde(deserialize_with = "nonempty")]
+    pub path: String,
+}
+message!(ModelVersionFile {
+    "name": required Kind::Text,
+    "version": required Kind::Text,
+    "path": required Kind::Text,
+});
+
 #[derive(Debug, Deserialize)]
 pub struct UpdateModelVersion {
     #[serde(deserialize_with = "nonempty")]
