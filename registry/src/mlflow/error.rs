@@ -89,6 +89,18 @@ impl<F: Failure> From<F> for MlflowError {
     }
 }
 
+/// Messages repeat what was sent, as MLflow's do; of megabytes the two ends say enough.
+fn abbreviate(message: String) -> String {
+    const HEAD_CHARS: usize = 1_000;
+    const TAIL_CHARS: usize = 400;
+    let chars = message.chars().count();
+    if chars <= HEAD_CHARS + TAIL_CHARS {
+        return message;
+    }
+    let head = message.chars().take(HEAD_CHARS);
+    head.chain(['…']).chain(message.chars().skip(chars - TAIL_CHARS)).collect()
+}
+
 impl IntoResponse for MlflowError {
     fn into_response(self) -> Response {
         #[derive(Serialize)]
@@ -96,6 +108,20 @@ impl IntoResponse for MlflowError {
             error_code: ErrorCode,
             message: String,
         }
-        (self.status, Json(Body { error_code: self.code, message: self.message })).into_response()
+        let message = abbreviate(self.message);
+        (self.status, Json(Body { error_code: self.code, message })).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_messages_lose_their_middle() {
+        assert_eq!(abbreviate("é".repeat(1_400)), "é".repeat(1_400));
+        let short = abbreviate(format!("Run '{}' not found", "é".repeat(1 << 20)));
+        assert!(short.starts_with("Run 'éé") && short.contains("é…é") && short.ends_with("é' not found"));
+        assert_eq!(short.chars().count(), 1_401);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     ALIASES_MAX, Model, ModelsError, TAGS_MAX, Tags, Version, check_alias, check_description,
-    check_model_name, check_new_alias, check_tag, check_tag_key, marks_prompt,
+    check_model_name, check_new_alias, check_tag, check_tag_key, check_tags, marks_prompt,
     store::{
         aliases, models,
         tags::{self, Owner},
@@ -30,9 +30,7 @@ pub async fn create_model(
 ) -> Result<Model, ModelsError> {
     check_model_name(name)?;
     check_description(description.as_deref())?;
-    for (key, value) in &new_tags {
-        check_tag(key, value)?;
-    }
+    check_tags(name, &new_tags)?;
     let input = (name.to_owned(), description, new_tags, cause);
     app.db
         .write(input, |tx, (name, description, new_tags, cause)| {

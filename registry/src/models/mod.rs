@@ -22,7 +22,7 @@ pub use manage::{
 };
 pub use names::{
     check_alias, check_description, check_model_name, check_new_alias, check_reference, check_tag,
-    check_tag_key, parse_version,
+    check_tag_key, check_tags, parse_version,
 };
 pub use read::{
     ModelDetails, VersionDetails, download_uri, latest_versions, model, models_page, resolve, search_models,

@@ -1,7 +1,7 @@
 //! Rules for names, aliases, tags and other texts, with MLflow's limits and messages
 //! (mlflow/utils/validation.py).
 
-use super::ModelsError;
+use super::{ModelsError, TAGS_MAX, Tags};
 
 /// MLflow's column holds 256 characters.
 const NAME_MAX_CHARS: usize = 256;
@@ -70,6 +70,14 @@ pub fn check_new_alias(alias: &str) -> Result<(), ModelsError> {
         ));
     }
     Ok(())
+}
+
+/// The tags that a model or version is made with.
+pub fn check_tags(subject: &str, tags: &Tags) -> Result<(), ModelsError> {
+    if tags.len() as i64 > TAGS_MAX {
+        return Err(ModelsError::TooMany { what: subject.to_owned(), limit: TAGS_MAX, items: "tags" });
+    }
+    tags.iter().try_for_each(|(key, value)| check_tag(key, value))
 }
 
 /// A tag of a model or version.

@@ -6,7 +6,7 @@
 //! get two numbers.
 
 use super::{
-    Importing, ModelsError, Tags, Version, check_description, check_model_name, check_reference, check_tag,
+    Importing, ModelsError, Tags, Version, check_description, check_model_name, check_reference, check_tags,
     imported,
     origin::{self, Origin},
     stage,
@@ -116,9 +116,7 @@ pub async fn register(app: &App, cause: Cause, asked: Registering) -> Result<Ver
 fn check(asked: &Registering) -> Result<(), ModelsError> {
     check_model_name(&asked.name)?;
     check_description(asked.description.as_deref())?;
-    for (key, value) in &asked.tags {
-        check_tag(key, value)?;
-    }
+    check_tags(&asked.name, &asked.tags)?;
     if let Content::Source(source) = &asked.from {
         check_reference("source", source)?;
     }
