@@ -92,20 +92,25 @@ find_python() {
 
 # Sets PYTHON to the virtual environment with scripts/requirements.txt in it.
 need_python() {
-  local base venv
+  need_venv requirements.txt
+  PYTHON=$VENV/bin/python
+  export PYTHON
+}
+
+# need_venv FILE  makes a virtual environment with what scripts/FILE pins, once for the machine, and
+# sets VENV to its folder.
+need_venv() {
+  local file=$ROOT/scripts/$1 base
   base=$(find_python) || { need_apt python3 python3-venv; base=$(find_python); } ||
     die "no Python 3.10 or newer with venv: install python3 and python3-venv"
-  venv=$CACHE/venv-$({ cat "$ROOT/scripts/requirements.txt"; "$base" -V; } | sha256sum | cut -c1-16)
-  PYTHON=$venv/bin/python
-  export PYTHON
-  [ -e "$venv/.complete" ] && return
-  say "making a Python environment in $venv"
-  rm -rf "$venv"
+  VENV=$CACHE/venv-$({ cat "$file"; "$base" -V; } | sha256sum | cut -c1-16)
+  [ -e "$VENV/.complete" ] && return
+  say "making a Python environment in $VENV"
+  rm -rf "$VENV"
   mkdir -p "$CACHE"
-  "$base" -m venv "$venv"
-  "$venv/bin/pip" install -q --disable-pip-version-check -r "$ROOT/scripts/requirements.txt" ||
-    die "pip could not install scripts/requirements.txt"
-  touch "$venv/.complete"
+  "$base" -m venv "$VENV"
+  "$VENV/bin/pip" install -q --disable-pip-version-check -r "$file" || die "pip could not install scripts/$1"
+  touch "$VENV/.complete"
 }
 
 # need_waybill debug|release  builds the binary and sets WAYBILL_BIN.
