@@ -1,6 +1,7 @@
 """Paths that escape are refused on every route that takes one, however they are written."""
 
 import hashlib
+import json
 
 import pytest
 import raw
@@ -36,6 +37,8 @@ def stocked(server):
     server.run_id, server.root = run["run_id"], run["artifact_uri"].removeprefix("mlflow-artifacts:/")
     put = raw.send(server.port, "PUT", f"/api/2.0/mlflow-artifacts/artifacts/{server.root}/ok.txt", b"fine")
     assert put.status == 200, put.body
+    model = server.mlflow("POST", "logged-models", {"experiment_id": experiment}).json()["model"]
+    server.model_id = model["info"]["model_id"]
     folder = server.folder / "plain"
     folder.mkdir()
     (folder / "ok.txt").write_text("fine")
@@ -60,6 +63,55 @@ def test_proxied_artifacts(stocked, method, escape, prefix):
     body = b"evil" if method == "PUT" else b""
     for base in ("", stocked.root + "/"):
         refused(raw.send(stocked.port, method, f"{prefix}/mlflow-artifacts/artifacts/{base}{escape}", body))
+
+
+@pytest.mark.parametrize("escape", ESCAPES.values(), ids=ESCAPES)
+@pytest.mark.parametrize(
+    ("method", "route"),
+    [("POST", "mpu/create"), ("POST", "mpu/complete"), ("POST", "mpu/abort"), ("GET", "presigned"), ("GET", "signed")],
+)
+def test_parts_and_signed_urls(stocked, method, route, escape):
+    body = json.dumps({"path": "f", "num_parts": 1, "upload_id": "mpu-none", "parts": []}).encode()
+    headers = {"Content-Type": "application/json"}
+    for base in ("", stocked.root + "/"):
+        target = f"/api/2.0/mlflow-artifacts/{route}/{base}{escape}"
+        refused(raw.send(stocked.port, method, target, body if method == "POST" else b"", headers))
+
+
+# The client's own path: only its last name counts, so that one must be a name.
+@pytest.mark.parametrize(
+    "name", ["..", "a/..", "a/../..", ".", "/", "a/", "%2e%2e", "..%2fx", "a%00b", "a\0b", "a\nb", "a#b"]
+)
+@pytest.mark.parametrize("route", ["create", "complete", "abort"])
+def test_names_of_files_in_parts(stocked, route, name):
+    body = json.dumps({"path": name, "num_parts": 1, "upload_id": "mpu-none", "parts": []}).encode()
+    target = f"/api/2.0/mlflow-artifacts/mpu/{route}/{stocked.root}"
+    refused(raw.send(stocked.port, "POST", target, body, {"Content-Type": "application/json"}))
+
+
+READERS = [
+    ("GET", "/get-artifact?run_id={run_id}&path={path}"),
+    ("GET", "/ajax-api/2.0/mlflow/get-artifact?run_uuid={run_id}&path={path}"),
+    ("GET", "/model-versions/get-artifact?name=paths&version=1&path={path}"),
+    ("GET", "/api/2.0/mlflow/logged-models/{model_id}/artifacts/directories?artifact_directory_path={path}"),
+    ("GET", "/ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files?artifact_file_path={path}"),
+    ("POST", "/ajax-api/2.0/mlflow/upload-artifact?run_uuid={run_id}&path={path}"),
+]
+
+
+@pytest.mark.parametrize("escape", ESCAPES.values(), ids=ESCAPES)
+@pytest.mark.parametrize(("method", "target"), READERS, ids=[target.split("?")[0] for _, target in READERS])
+def test_files_by_id(stocked, method, target, escape):
+    target = target.format(run_id=stocked.run_id, model_id=stocked.model_id, path=escape)
+    refused(raw.send(stocked.port, method, target, b"evil" if method == "POST" else b""))
+
+
+@pytest.mark.parametrize("escape", ESCAPES.values(), ids=ESCAPES)
+@pytest.mark.parametrize("what", ["upload", "download"])
+def test_urls_of_other_stores(stocked, what, escape):
+    body = json.dumps({"run_id": stocked.run_id, "path": escape}).encode()
+    target = f"/api/2.0/mlflow/artifacts/presigned-{what}-url"
+    refused(raw.send(stocked.port, "POST", target, body, {"Content-Type": "application/json"}))
 
 
 @pytest.mark.parametrize("escape", ESCAPES.values(), ids=ESCAPES)

@@ -1,0 +1,83 @@
+"""Every endpoint of MLflow's server, read off the installed MLflow: its path, its methods, and the
+message that it takes."""
+
+import re
+from typing import NamedTuple
+
+from google.protobuf.descriptor import FieldDescriptor
+from mlflow.server.handlers import get_endpoints
+
+# What Waybill leaves out, and says so (README, "What of MLflow is covered").
+LEFT_OUT = re.compile(
+    r"/mlflow/(gateway|gateway-proxy|scorers?|genai|datasets|prompt-optimization|issues|jobs|label-schemas"
+    r"|review-queues|workspaces|demo|ui-telemetry|get-online-trace-details|unified-traces)(/|$)"
+    r"|/mlflow/runs/create-promptlab-run$"
+)
+# MLflow joins one path without its slash; its pages and clients use the other one.
+MISSPELLED = "2.0mlflow/"
+
+# What MLflow reads by hand, without a message: its `server/__init__.py` has these routes.
+BY_HAND = [
+    ("GET", "/get-artifact", {"run_id": "text", "run_uuid": "text", "path": "text"}),
+    ("GET", "/model-versions/get-artifact", {"name": "text", "version": "text", "path": "text"}),
+    ("GET", "/ajax-api/2.0/mlflow/metrics/get-history-bulk", {"metric_key": "text", "max_results": "int"}),
+    ("POST", "/ajax-api/2.0/mlflow/experiments/search-datasets", {"experiment_ids": "texts"}),
+    ("POST", "/ajax-api/2.0/mlflow/upload-artifact", {}),
+    ("GET", "/ajax-api/2.0/mlflow/logged-models/<model_id>/artifacts/files", {"artifact_file_path": "text"}),
+    ("POST", "/ajax-api/2.0/mlflow/runs/create-promptlab-run", {}),
+    ("POST", "/ajax-api/2.0/mlflow/gateway-proxy", {}),
+]
+
+KINDS = {
+    FieldDescriptor.CPPTYPE_STRING: "text",
+    FieldDescriptor.CPPTYPE_INT32: "int",
+    FieldDescriptor.CPPTYPE_INT64: "int",
+    FieldDescriptor.CPPTYPE_UINT32: "int",
+    FieldDescriptor.CPPTYPE_UINT64: "int",
+    FieldDescriptor.CPPTYPE_DOUBLE: "float",
+    FieldDescriptor.CPPTYPE_FLOAT: "float",
+    FieldDescriptor.CPPTYPE_BOOL: "bool",
+    FieldDescriptor.CPPTYPE_ENUM: "enum",
+    FieldDescriptor.CPPTYPE_MESSAGE: "message",
+}
+
+
+class Field(NamedTuple):
+    name: str
+    kind: str
+    repeated: bool
+
+
+class Endpoint(NamedTuple):
+    method: str
+    path: str
+    # Of its message; none where MLflow reads the request by hand.
+    fields: tuple
+
+    @property
+    def left_out(self):
+        return bool(LEFT_OUT.search(self.path))
+
+
+def fields_of(message):
+    descriptor = getattr(message, "DESCRIPTOR", None)
+    if descriptor is None:
+        return ()
+    return tuple(Field(field.name, KINDS[field.cpp_type], bool(field.is_repeated)) for field in descriptor.fields)
+
+
+def endpoints():
+    """All of them; `get_endpoints` hands each message to what would be looking for its handler."""
+    found = []
+    for path, message, methods in get_endpoints(lambda message: message):
+        if MISSPELLED not in path:
+            found += [Endpoint(method, path, fields_of(message)) for method in methods]
+    for method, path, fields in BY_HAND:
+        fields = tuple(Field(name, kind.removesuffix("s"), kind == "texts") for name, kind in fields.items())
+        found.append(Endpoint(method, path, fields))
+    return sorted(set(found))
+
+
+def fill(path, values=()):
+    """The path with its parameters filled in; what is not given becomes `none`."""
+    return re.sub(r"<(?:\w+:)?(\w+)>", lambda match: dict(values).get(match[1], "none"), path)

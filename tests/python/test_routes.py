@@ -1,0 +1,35 @@
+"""Every path of MLflow's server is answered: by what it does, or by one sentence that says that it is
+not part of Waybill."""
+
+import re
+
+import pytest
+import raw
+from mlflow_api import endpoints, fill
+
+# These have suites of their own.
+ELSEWHERE = re.compile(r"/mlflow/(traces|webhooks)|/graphql|/demo/|get-trace-artifact")
+
+ALL = [endpoint for endpoint in endpoints() if not ELSEWHERE.search(endpoint.path)]
+JSON = {"Content-Type": "application/json"}
+
+
+def ask(server, endpoint):
+    return raw.send(server.port, endpoint.method, fill(endpoint.path), b"{}", JSON)
+
+
+@pytest.mark.parametrize("endpoint", [e for e in ALL if not e.left_out], ids=lambda e: f"{e.method} {e.path}")
+def test_what_is_offered(server, endpoint):
+    answer = ask(server, endpoint)
+    assert answer.status < 500, answer.body
+    if answer.status != 200:
+        assert answer.json()["error_code"] != "ENDPOINT_NOT_FOUND", answer.body
+
+
+@pytest.mark.parametrize("endpoint", [e for e in ALL if e.left_out], ids=lambda e: f"{e.method} {e.path}")
+def test_what_is_left_out(server, endpoint):
+    answer = ask(server, endpoint)
+    assert answer.status == 404, answer.body
+    body = answer.json()
+    assert body["error_code"] == "ENDPOINT_NOT_FOUND"
+    assert body["message"].endswith("is not part of Waybill."), body
