@@ -3,6 +3,7 @@
 mod error;
 pub mod extract;
 pub mod filter;
+mod graphql;
 pub mod routes;
 mod wire;
 

@@ -6,7 +6,7 @@ use crate::{
     app::App,
     mlflow::{
         MlflowError, MlflowJson,
-        wire::datasets::{SearchDatasets, SearchDatasetsResponse},
+        wire::datasets::{DatasetSummary, SearchDatasets, SearchDatasetsResponse},
     },
     runs::store,
 };
@@ -24,6 +24,10 @@ async fn search_datasets(
     _: Principal,
     MlflowJson(request): MlflowJson<SearchDatasets>,
 ) -> Result<Json<SearchDatasetsResponse>, MlflowError> {
+    Ok(Json(SearchDatasetsResponse { dataset_summaries: find_datasets(&app, &request).await? }))
+}
+
+pub async fn find_datasets(app: &App, request: &SearchDatasets) -> Result<Vec<DatasetSummary>, MlflowError> {
     let count = request.experiment_ids.len();
     if count == 0 {
         return Err(MlflowError::invalid("SearchDatasets request must specify at least one experiment_id."));
@@ -36,8 +40,8 @@ async fn search_datasets(
     // What is no number names no experiment.
     let ids: Vec<i64> = request.experiment_ids.iter().filter_map(|id| id.parse().ok()).collect();
     if ids.is_empty() {
-        return Ok(Json(SearchDatasetsResponse { dataset_summaries: Vec::new() }));
+        return Ok(Vec::new());
     }
     let found = store::summaries(&mut app.db.read().await?, &ids, SUMMARIES_MAX).await?;
-    Ok(Json(SearchDatasetsResponse { dataset_summaries: found.into_iter().map(Into::into).collect() }))
+    Ok(found.into_iter().map(Into::into).collect())
 }

@@ -120,6 +120,13 @@ async fn get_history_sampled(
     _: Principal,
     MlflowJson(request): MlflowJson<GetMetricHistoryBulkInterval>,
 ) -> Result<Response, MlflowError> {
+    let histories = sampled(&app, request).await?;
+    let answer = GetMetricHistoryResponse { metrics: values(&histories), next_page_token: None };
+    Ok(Json(answer).into_response())
+}
+
+/// Histories for a chart.
+pub async fn sampled(app: &App, request: GetMetricHistoryBulkInterval) -> Result<Vec<OfRun>, MlflowError> {
     let count = request.run_ids.len();
     if count > RUNS_MAX {
         return Err(MlflowError::invalid(format!(
@@ -145,9 +152,7 @@ async fn get_history_sampled(
             ));
         }
     };
-    let histories = histories::sampled(&app, request.run_ids, &request.metric_key, range, points).await?;
-    let answer = GetMetricHistoryResponse { metrics: values(&histories), next_page_token: None };
-    Ok(Json(answer).into_response())
+    Ok(histories::sampled(app, request.run_ids, &request.metric_key, range, points).await?)
 }
 
 fn values(histories: &[OfRun]) -> Vec<Metric<'_>> {

@@ -1,17 +1,20 @@
 //! MLflow's routes, one file per group of endpoints.
 
 mod artifacts;
-mod datasets;
+pub(super) mod datasets;
 mod experiments;
+mod graphql;
+mod left_out;
 mod logged_models;
-mod metrics;
-mod model_versions;
+pub(super) mod metrics;
+pub(super) mod model_versions;
 mod multipart;
 mod registered_models;
-mod run_artifacts;
+pub(super) mod run_artifacts;
 mod runs;
-mod search;
+pub(super) mod search;
 mod server_info;
+mod ui_telemetry;
 
 use super::{ErrorCode, MlflowError};
 use crate::app::App;
@@ -28,6 +31,8 @@ pub fn router() -> Router<App> {
         .merge(artifacts::router())
         .merge(datasets::router())
         .merge(experiments::router())
+        .merge(graphql::router())
+        .merge(left_out::router())
         .merge(logged_models::router())
         .merge(metrics::router())
         .merge(model_versions::router())
@@ -37,6 +42,7 @@ pub fn router() -> Router<App> {
         .merge(runs::router())
         .merge(search::router())
         .merge(server_info::router())
+        .merge(ui_telemetry::router())
         .merge(mount("/{*path}", not_offered.clone()))
         .merge(mount_v3("/{*path}", not_offered))
         .method_not_allowed_fallback(method_not_offered)

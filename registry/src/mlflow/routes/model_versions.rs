@@ -132,8 +132,17 @@ async fn search_versions(
     _: Principal,
     MlflowJson(request): MlflowJson<Search>,
 ) -> Result<Json<ModelVersionsResponse>, MlflowError> {
+    let (model_versions, next_page_token) = find_versions(&app, &request).await?;
+    Ok(Json(ModelVersionsResponse { model_versions, next_page_token }))
+}
+
+/// A page of versions, and the token of the next one.
+pub async fn find_versions(
+    app: &App,
+    request: &Search,
+) -> Result<(Vec<ModelVersion>, Option<String>), MlflowError> {
     let limit = page_size(request.max_results, MAX_RESULTS_DEFAULT, MAX_RESULTS_MAX)?;
-    let (mut query, position) = read_search(&request, GRAMMAR)?;
+    let (mut query, position) = read_search(request, GRAMMAR)?;
     if query.orders.is_empty() {
         query.orders.push(Order {
             field: GRAMMAR.order_field("last_updated_timestamp")?,
@@ -142,11 +151,9 @@ async fn search_versions(
         });
     }
     let id = query.id;
-    let page = models::search_versions(&app, query, position.as_ref(), limit).await?;
-    Ok(Json(ModelVersionsResponse {
-        model_versions: page.rows.into_iter().map(ModelVersion::without_aliases).collect(),
-        next_page_token: page.next.map(|next| id.token(&next)),
-    }))
+    let page = models::search_versions(app, query, position.as_ref(), limit).await?;
+    let model_versions = page.rows.into_iter().map(ModelVersion::without_aliases).collect();
+    Ok((model_versions, page.next.map(|next| id.token(&next))))
 }
 
 async fn get_download_uri(

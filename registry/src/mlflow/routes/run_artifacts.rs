@@ -48,9 +48,14 @@ async fn list_artifacts(
     _: Principal,
     MlflowJson(request): MlflowJson<RunArtifact>,
 ) -> Result<Json<ListArtifactsResponse>, MlflowError> {
+    Ok(Json(list_of_run(&app, request).await?))
+}
+
+/// What lies in a directory of a run's artifacts.
+pub async fn list_of_run(app: &App, request: RunArtifact) -> Result<ListArtifactsResponse, MlflowError> {
     let below = ArtifactPath::parse(request.path.as_deref().unwrap_or_default())?;
-    let root_uri = artifact_uri(&app, request.run_id, request.run_uuid).await?;
-    list(&app, root_uri, &below).await
+    let root_uri = artifact_uri(app, request.run_id, request.run_uuid).await?;
+    list(app, root_uri, &below).await
 }
 
 async fn list_model_artifacts(
@@ -61,17 +66,17 @@ async fn list_model_artifacts(
 ) -> Result<Json<ListArtifactsResponse>, MlflowError> {
     let below = ArtifactPath::parse(request.artifact_directory_path.as_deref().unwrap_or_default())?;
     let model = logged_models::get(&app, &model_id, false).await?;
-    list(&app, model.artifact_location, &below).await
+    Ok(Json(list(&app, model.artifact_location, &below).await?))
 }
 
 async fn list(
     app: &App,
     root_uri: String,
     below: &ArtifactPath,
-) -> Result<Json<ListArtifactsResponse>, MlflowError> {
+) -> Result<ListArtifactsResponse, MlflowError> {
     let entries = place(app, &root_uri, below)?.list(&app.content).await?;
     let files = entries.into_iter().map(|entry| FileInfo::new(entry, below.as_str())).collect();
-    Ok(Json(ListArtifactsResponse { root_uri: Some(root_uri), files }))
+    Ok(ListArtifactsResponse { root_uri: Some(root_uri), files })
 }
 
 async fn get_artifact(

@@ -15,7 +15,7 @@ use crate::{
             runs::{SearchRuns, SearchRunsResponse},
         },
     },
-    runs::{self, RunsError, ViewType, experiments, lifecycle},
+    runs::{self, RunDetails, RunsError, ViewType, experiments, lifecycle},
     search::{DatasetScope, Order, Position, Query, QueryId},
 };
 use axum::{
@@ -84,6 +84,16 @@ async fn search_runs(
     _: Principal,
     MlflowJson(request): MlflowJson<SearchRuns>,
 ) -> Result<Response, MlflowError> {
+    let (rows, next_page_token) = find_runs(&app, &request).await?;
+    Ok(Json(SearchRunsResponse { runs: rows.iter().map(Into::into).collect(), next_page_token })
+        .into_response())
+}
+
+/// A page of runs, and the token of the next one.
+pub async fn find_runs(
+    app: &App,
+    request: &SearchRuns,
+) -> Result<(Vec<RunDetails>, Option<String>), MlflowError> {
     if let Some(max) = request.max_results.filter(|max| *max > PAGE_MAX) {
         return Err(invalid_value("max_results", &max.into()));
     }
@@ -98,12 +108,8 @@ async fn search_runs(
         ..Query::default()
     };
     let position = position(id, request.page_token.as_deref())?;
-    let page = lifecycle::search(&app, &query, view, position.as_ref(), limit).await?;
-    let answer = SearchRunsResponse {
-        runs: page.rows.iter().map(Into::into).collect(),
-        next_page_token: page.next.map(|next| id.token(&next)),
-    };
-    Ok(Json(answer).into_response())
+    let page = lifecycle::search(app, &query, view, position.as_ref(), limit).await?;
+    Ok((page.rows, page.next.map(|next| id.token(&next))))
 }
 
 async fn search_logged_models(

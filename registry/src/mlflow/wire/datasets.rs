@@ -22,11 +22,11 @@ pub struct SearchDatasetsResponse {
 
 #[derive(Debug, Serialize)]
 pub struct DatasetSummary {
-    experiment_id: String,
-    name: String,
-    digest: String,
+    pub experiment_id: String,
+    pub name: String,
+    pub digest: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    context: Option<String>,
+    pub context: Option<String>,
 }
 
 impl From<store::DatasetSummary> for DatasetSummary {

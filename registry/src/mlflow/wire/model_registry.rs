@@ -259,8 +259,8 @@ message!(DeleteModelVersionTag {
 
 #[derive(Debug, Serialize)]
 pub struct Tag {
-    key: String,
-    value: String,
+    pub key: String,
+    pub value: String,
 }
 
 fn tag_list(tags: Tags) -> Vec<Tag> {
@@ -309,21 +309,21 @@ impl From<ModelDetails> for RegisteredModel {
 
 #[derive(Debug, Serialize)]
 pub struct ModelVersion {
-    name: String,
-    version: String,
-    creation_timestamp: i64,
-    last_updated_timestamp: i64,
-    current_stage: &'static str,
+    pub name: String,
+    pub version: String,
+    pub creation_timestamp: i64,
+    pub last_updated_timestamp: i64,
+    pub current_stage: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<String>,
-    source: String,
-    run_id: String,
-    status: &'static str,
-    run_link: String,
+    pub description: Option<String>,
+    pub source: String,
+    pub run_id: String,
+    pub status: &'static str,
+    pub run_link: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    tags: Vec<Tag>,
+    pub tags: Vec<Tag>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    aliases: Vec<String>,
+    pub aliases: Vec<String>,
 }
 
 impl From<VersionDetails> for ModelVersion {
