@@ -10,6 +10,7 @@ use crate::{
     deployments::Signals,
     http::{Metrics, RequestId},
     ids::Ids,
+    ui::Ui,
 };
 use std::sync::Arc;
 use waybill_proof::keys::Signer;
@@ -30,6 +31,7 @@ pub struct AppState {
     /// The registry's key.
     pub signer: Arc<dyn Signer>,
     pub signals: Signals,
+    pub ui: Ui,
 }
 
 impl App {

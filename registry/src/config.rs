@@ -1,6 +1,9 @@
 //! What the registry needs to know to start.
 
-use crate::artifacts::{InvalidLocation, Location};
+use crate::{
+    artifacts::{InvalidLocation, Location},
+    ui,
+};
 use std::{net::SocketAddr, path::PathBuf};
 
 #[derive(Debug, Clone)]
@@ -21,6 +24,8 @@ pub struct Config {
     pub deployer_mode: String,
     /// Address of the gateway as callers reach it.
     pub gateway_url: Option<String>,
+    /// Where MLflow's web UI is taken from.
+    pub mlflow_ui: ui::Source,
 }
 
 impl Config {

@@ -29,6 +29,7 @@ pub mod search;
 mod service;
 #[cfg(test)]
 mod testing;
+pub mod ui;
 
 pub use config::Config;
 pub use native::openapi;

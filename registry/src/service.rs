@@ -13,7 +13,7 @@ use crate::{
     ids::RandomIds,
     mlflow, native,
     provenance::{self, ProvenanceError},
-    runs,
+    runs, ui,
 };
 use axum::{
     Router,
@@ -38,6 +38,8 @@ pub enum OpenError {
     #[error(transparent)]
     Identity(#[from] IdentityError),
     #[error(transparent)]
+    Ui(#[from] ui::NoUi),
+    #[error(transparent)]
     Key(#[from] KeyError),
     #[error("cannot bring the registry's records up to date: {0}")]
     Records(#[from] ProvenanceError),
@@ -59,6 +61,7 @@ impl Registry {
         let content = ContentStore::open(location, db.clone(), clock.clone(), ids.clone()).await?;
         let registry_id = identity::settle(&db, &content).await?;
         identity::require_key(&db, &config.key_path()).await?;
+        let ui = ui::Ui::open(config.mlflow_ui.clone())?;
         let signer = Arc::new(FileKey::load_or_generate(&config.key_path())?);
         let app = App::new(AppState {
             registry_id,
@@ -70,6 +73,7 @@ impl Registry {
             metrics: Metrics::default(),
             signer,
             signals: Signals::default(),
+            ui,
         });
         runs::prepare(&app).await?;
         let cause =
@@ -80,7 +84,7 @@ impl Registry {
         Ok(Self { app })
     }
 
-    /// The complete service: MLflow's surface, the native API, health and metrics.
+    /// The complete service: MLflow's surface and pages, the native API, health and metrics.
     pub fn router(&self) -> Router {
         let router = Router::new()
             .route("/health", get(|| async { "OK" }))
@@ -89,6 +93,7 @@ impl Registry {
             .route("/metrics", get(metrics))
             .merge(mlflow::routes::router())
             .merge(native::routes())
+            .merge(ui::routes::router())
             .with_state(self.app.clone());
         http::wrap(router, &self.app)
     }

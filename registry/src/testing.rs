@@ -47,6 +47,7 @@ impl TestRegistry {
             allowed_hosts: Vec::new(),
             deployer_mode: "off".to_owned(),
             gateway_url: None,
+            mlflow_ui: crate::ui::Source::Off,
         };
         Self { registry: Registry::open(config).await.unwrap(), _folder: folder }
     }

@@ -55,6 +55,10 @@ pub struct ServeArgs {
     /// Time for running requests to end after SIGTERM [default: 10000]
     #[arg(long, env = "WAYBILL_DRAIN_TIMEOUT_MS", value_name = "MILLISECONDS", hide_env_values = true)]
     pub drain_timeout_ms: Option<u64>,
+    /// Serve MLflow's own web UI from the installed package: `auto` finds it by VIRTUAL_ENV or python3, or
+    /// name its folder [default: off]
+    #[arg(long, env = "WAYBILL_MLFLOW_UI", value_name = "auto|off|DIR", hide_env_values = true)]
+    pub mlflow_ui: Option<String>,
     /// What is logged, e.g. `info` or `info,waybill_deployer=debug` [default: info]
     #[arg(long, env = "WAYBILL_LOG", value_name = "FILTER", hide_env_values = true)]
     pub log: Option<String>,
@@ -204,6 +208,7 @@ impl ServeArgs {
             allowed_hosts: list(self.allowed_hosts, file.allowed_hosts),
             insecure_no_auth: self.insecure_no_auth || file.insecure_no_auth,
             drain_timeout_ms: self.drain_timeout_ms.or(file.drain_timeout_ms),
+            mlflow_ui: self.mlflow_ui.or(file.mlflow_ui),
             log: self.log.or(file.log),
             log_format: self.log_format.or(file.log_format),
             deployer,

@@ -2,6 +2,7 @@
 
 use super::settings::Settings;
 use crate::output;
+use waybill_registry::ui::Source;
 
 /// One line that scripts may wait for; at the first start, what was made and what to do next.
 pub fn print(settings: &Settings, first_start: bool) {
@@ -13,6 +14,9 @@ pub fn print(settings: &Settings, first_start: bool) {
     let key = settings.data_dir.join("keys/registry.pem");
     output::line(format!("\n  First start: {} is new.", settings.data_dir.display()));
     output::line(format!("  Notebooks     export MLFLOW_TRACKING_URI={url}"));
+    if settings.mlflow_ui != Source::Off {
+        output::line(format!("  MLflow's UI   {url}/"));
+    }
     output::line(format!("  Signing key   {} (keep a copy: waybill backup)", key.display()));
     output::line("  Public key    waybill keys export");
     if let Some(gateway) = settings.gateway_url() {

@@ -89,5 +89,6 @@ fn registry_config(settings: &Settings) -> Config {
         allowed_hosts: settings.args.allowed_hosts.clone(),
         deployer_mode: if settings.deploys { "embedded" } else { "off" }.to_owned(),
         gateway_url: settings.gateway_url(),
+        mlflow_ui: settings.mlflow_ui.clone(),
     }
 }

@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+use waybill_registry::ui;
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 5000);
 const DEFAULT_GATEWAY_LISTEN: SocketAddr =
@@ -25,6 +26,8 @@ pub struct Settings {
     /// Whether this process deploys.
     pub deploys: bool,
     pub drain: Duration,
+    /// Where MLflow's web UI is taken from.
+    pub mlflow_ui: ui::Source,
 }
 
 impl Settings {
@@ -49,6 +52,7 @@ impl Settings {
             // Several servers may share a PostgreSQL; only one of them should deploy, by choice.
             deploys: if postgres { args.deployer } else { !args.no_deployer },
             drain: args.drain_timeout_ms.map_or(DEFAULT_DRAIN, Duration::from_millis),
+            mlflow_ui: mlflow_ui(args.mlflow_ui.as_deref())?,
             args,
         };
         check_exposure(settings.listen, "listen", &settings.args)?;
@@ -79,6 +83,15 @@ impl Settings {
     pub fn gateway_url(&self) -> Option<String> {
         let default = || format!("http://{}", reachable(self.gateway_listen));
         self.deploys.then(|| self.args.gateway_url.clone().unwrap_or_else(default))
+    }
+}
+
+/// Off unless asked for: what is served there is another project's code, and finding it runs `python3`.
+fn mlflow_ui(text: Option<&str>) -> Result<ui::Source, Failure> {
+    let Ok(source) = text.unwrap_or("off").parse();
+    match source {
+        ui::Source::Folder(folder) => Ok(ui::Source::Folder(absolute(&folder)?)),
+        source => Ok(source),
     }
 }
 
@@ -196,6 +209,22 @@ mod tests {
         let postgres = ["--database-url", "postgres://waybill@db/waybill"];
         assert!(!load(&postgres, None).unwrap().deploys);
         assert!(load(&[&postgres[..], &["--deployer"]].concat(), None).unwrap().deploys);
+    }
+
+    #[test]
+    fn the_web_ui_is_off_unless_asked_for() {
+        use ui::Source;
+        let file = "mlflow_ui = \"auto\"\n";
+        let here = std::env::current_dir().unwrap();
+        for (flags, file, source) in [
+            (&[][..], None, Source::Off),
+            (&[], Some(file), Source::Auto),
+            (&["--mlflow-ui", "off"], Some(file), Source::Off),
+            (&["--mlflow-ui", "/opt/mlflow"], None, Source::Folder("/opt/mlflow".into())),
+            (&["--mlflow-ui", "site"], None, Source::Folder(here.join("site"))),
+        ] {
+            assert_eq!(load(flags, file).unwrap().mlflow_ui, source, "{flags:?} {file:?}");
+        }
     }
 
     #[test]

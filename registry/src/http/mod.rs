@@ -1,10 +1,12 @@
 //! What every request passes: guard, observation, error shape.
 
+mod etag;
 mod extract;
 mod guard;
 mod observe;
 mod problem;
 
+pub use etag::names_etag;
 pub use extract::{ApiPath, ApiQuery, IdempotencyKey, next_page, number, page};
 pub use guard::HostGuard;
 pub use observe::{Metrics, RequestId};

@@ -139,6 +139,7 @@ pub fn config(listen: SocketAddr) -> Config {
         allowed_hosts: Vec::new(),
         deployer_mode: "off".into(),
         gateway_url: None,
+        mlflow_ui: waybill_registry::ui::Source::Off,
     }
 }
 

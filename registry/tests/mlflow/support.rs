@@ -5,12 +5,13 @@ use axum::{
     Router,
     body::Body,
     http::{Method, Request, header},
+    response::Response,
 };
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use std::{fmt::Write as _, sync::Mutex};
 use tower::ServiceExt as _;
-use waybill_registry::{Config, Registry};
+use waybill_registry::{Config, Registry, ui::Source};
 
 pub struct Server {
     router: Router,
@@ -35,6 +36,11 @@ where
 
 impl Server {
     async fn open(database_url: String) -> Self {
+        Self::open_with(database_url, Source::Off).await
+    }
+
+    /// With MLflow's pages from somewhere.
+    pub async fn open_with(database_url: String, mlflow_ui: Source) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = Config {
             data_dir: dir.path().to_owned(),
@@ -45,6 +51,7 @@ impl Server {
             allowed_hosts: Vec::new(),
             deployer_mode: "off".to_owned(),
             gateway_url: None,
+            mlflow_ui,
         };
         let registry = Registry::open(config).await.unwrap();
         Self { router: registry.router(), registry, ids: Mutex::default(), _dir: dir }
@@ -72,8 +79,24 @@ impl Server {
         self.send_raw(request.body(body.map_or_else(Body::empty, Body::from)).unwrap()).await
     }
 
+    /// A GraphQL query with its variables.
+    pub async fn graphql(&self, query: &str, variables: Value) -> Answer {
+        self.post_graphql(&serde_json::json!({"query": query, "variables": variables})).await
+    }
+
+    pub async fn post_graphql(&self, body: &Value) -> Answer {
+        let request = Request::post("/graphql")
+            .header(header::HOST, "127.0.0.1:5000")
+            .header(header::CONTENT_TYPE, "application/json");
+        self.send_raw(request.body(Body::from(body.to_string())).unwrap()).await
+    }
+
+    pub async fn answer(&self, request: Request<Body>) -> Response {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
     pub async fn send_raw(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        let response = self.answer(request).await;
         let status = response.status().as_u16();
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
         let body = serde_json::from_slice(&bytes)

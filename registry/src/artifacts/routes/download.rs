@@ -1,7 +1,10 @@
 //! A file as an HTTP response: conditional, partial, verified, and never run by a browser.
 
 use super::range::{self, Wanted};
-use crate::artifacts::{ArtifactError, ContentStore, Found, Place, StoredBlob};
+use crate::{
+    artifacts::{ArtifactError, ContentStore, Found, Place, StoredBlob},
+    http::names_etag,
+};
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
@@ -72,7 +75,7 @@ where
     let size_bytes = blob.size_bytes;
     let etag = format!("\"{}\"", blob.digest);
     let text = |name: HeaderName| request.get(name).and_then(|value| value.to_str().ok());
-    if text(header::IF_NONE_MATCH).is_some_and(|tags| lists(tags, &etag)) {
+    if text(header::IF_NONE_MATCH).is_some_and(|tags| names_etag(tags, &etag)) {
         return (StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response();
     }
     let unchanged = text(header::IF_RANGE).is_none_or(|tag| tag == etag);
@@ -101,11 +104,6 @@ where
     }
     response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
     response
-}
-
-/// Whether an `If-None-Match` names `etag`, compared weakly (RFC 9110, section 13.1.2).
-fn lists(tags: &str, etag: &str) -> bool {
-    tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
 /// A type by the name's ending, as MLflow guesses it, but none that a browser would run.
@@ -137,22 +135,6 @@ fn disposition(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn entity_tags() {
-        let etag = "\"sha256:ab\"";
-        for (tags, listed) in [
-            ("\"sha256:ab\"", true),
-            ("W/\"sha256:ab\"", true),
-            ("\"x\", \"sha256:ab\"", true),
-            ("*", true),
-            ("\"sha256:abc\"", false),
-            ("sha256:ab", false),
-            ("", false),
-        ] {
-            assert_eq!(lists(tags, etag), listed, "{tags}");
-        }
-    }
 
     #[test]
     fn names_and_types() {
