@@ -9,6 +9,7 @@ use waybill_proof::Digest;
 fn info() -> ServerInfo {
     ServerInfo {
         version: "0.1.0".into(),
+        registry_id: "0123456789abcdef0123456789abcdef".into(),
         database: "sqlite".into(),
         artifacts: "file".into(),
         deployer: "off".into(),

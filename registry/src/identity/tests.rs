@@ -12,6 +12,7 @@ fn config(data_dir: &Path, database_url: &str) -> Config {
         allowed_hosts: Vec::new(),
         deployer_mode: "off".into(),
         gateway_url: None,
+        mlflow_ui: crate::ui::Source::Off,
     }
 }
 
