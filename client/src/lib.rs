@@ -43,7 +43,7 @@ mod sse;
 pub mod tls;
 pub mod transport;
 
-pub use client::{AuditQuery, Client};
+pub use client::{AuditQuery, Client, DeliveriesQuery};
 pub use download::{ByteRange, Download};
 pub use error::ClientError;
 pub use files::{FilesError, HashedFile, Hasher};

@@ -11,6 +11,7 @@ use crate::{
     http::{Metrics, RequestId},
     ids::Ids,
     ui::Ui,
+    webhooks::Webhooks,
 };
 use std::sync::Arc;
 use waybill_proof::keys::Signer;
@@ -32,6 +33,7 @@ pub struct AppState {
     pub signer: Arc<dyn Signer>,
     pub signals: Signals,
     pub ui: Ui,
+    pub webhooks: Arc<Webhooks>,
 }
 
 impl App {

@@ -2,7 +2,7 @@
 
 use crate::{
     artifacts::{InvalidLocation, Location},
-    ui,
+    ui, webhooks,
 };
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -26,6 +26,7 @@ pub struct Config {
     pub gateway_url: Option<String>,
     /// Where MLflow's web UI is taken from.
     pub mlflow_ui: ui::Source,
+    pub webhooks: webhooks::Settings,
 }
 
 impl Config {

@@ -18,6 +18,7 @@ pub mod idempotency;
 pub mod identity;
 pub mod ids;
 pub mod imports;
+pub mod leases;
 pub mod logged_models;
 pub mod mlflow;
 pub mod models;
@@ -30,6 +31,7 @@ mod service;
 #[cfg(test)]
 mod testing;
 pub mod ui;
+pub mod webhooks;
 
 pub use config::Config;
 pub use native::openapi;

@@ -2,7 +2,7 @@
 
 use crate::{
     access::Principal, app::App, artifacts, audit, deployments, http::ApiError, imports, models, promotion,
-    provenance,
+    provenance, webhooks,
 };
 use axum::{Json, Router, extract::State, http::Uri};
 use utoipa::{
@@ -30,6 +30,7 @@ use waybill_client::api::{Problem, ServerInfo};
         (name = "blobs", description = "Bytes by digest"),
         (name = "imports", description = "Moving in from another registry"),
         (name = "audit", description = "Who changed what, when and why"),
+        (name = "webhooks", description = "Who is told of changes, and what became of it"),
         (name = "server", description = "The server itself"),
     )
 )]
@@ -44,7 +45,8 @@ fn router() -> OpenApiRouter<App> {
         .merge(imports::routes::routes())
         .merge(models::routes::routes())
         .merge(promotion::routes::routes())
-        .merge(provenance::routes::routes());
+        .merge(provenance::routes::routes())
+        .merge(webhooks::routes::routes());
     OpenApiRouter::with_openapi(Description::openapi()).nest("/api/v1", api)
 }
 

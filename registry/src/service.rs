@@ -14,6 +14,7 @@ use crate::{
     mlflow, native,
     provenance::{self, ProvenanceError},
     runs, ui,
+    webhooks::{self, SystemNet, Webhooks},
 };
 use axum::{
     Router,
@@ -22,7 +23,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+use tokio_util::task::TaskTracker;
 use waybill_proof::keys::{FileKey, KeyError};
 
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +50,13 @@ pub enum OpenError {
 /// A running registry.
 pub struct Registry {
     app: App,
+    duties: TaskTracker,
 }
+
+/// Who reads the metrics of a server in trouble should not wait for its database.
+const MEASURE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longer than any duty takes to end.
+const DUTIES_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Registry {
     /// Opens database, artifacts and key; makes what is new.
@@ -63,6 +71,8 @@ impl Registry {
         identity::require_key(&db, &config.key_path()).await?;
         let ui = ui::Ui::open(config.mlflow_ui.clone())?;
         let signer = Arc::new(FileKey::load_or_generate(&config.key_path())?);
+        let private_key = signer.private_key_pem().map_err(KeyError::from)?;
+        let webhooks = Webhooks::new(&config.webhooks, private_key.as_bytes(), Arc::new(SystemNet));
         let app = App::new(AppState {
             registry_id,
             config,
@@ -74,6 +84,7 @@ impl Registry {
             signer,
             signals: Signals::default(),
             ui,
+            webhooks: Arc::new(webhooks),
         });
         runs::prepare(&app).await?;
         let cause =
@@ -81,7 +92,12 @@ impl Registry {
         provenance::keys::remember_own(&app, cause).await?;
         provenance::catch_up(&app);
         artifacts::multipart::sweep(&app.content);
-        Ok(Self { app })
+        Ok(Self { app, duties: TaskTracker::new() })
+    }
+
+    /// Begins what goes on in the background: delivering webhooks.
+    pub fn start_duties(&self) {
+        self.duties.spawn(webhooks::run(self.app.clone()));
     }
 
     /// The complete service: MLflow's surface and pages, the native API, health and metrics.
@@ -108,14 +124,19 @@ impl Registry {
         native::openapi()
     }
 
-    /// Ends long polls and followed logs, which would keep their connections open for ever. Call it
-    /// when the server stops to accept.
+    /// Ends duties, and long polls and followed logs, which would keep their connections open for
+    /// ever. Call it when the server stops to accept.
     pub fn drain(&self) {
         self.app.signals.close();
     }
 
-    /// Lets running writes end, then closes the database.
+    /// Lets duties and running writes end, then closes the database.
     pub async fn close(&self) {
+        self.drain();
+        self.duties.close();
+        if tokio::time::timeout(DUTIES_TIMEOUT, self.duties.wait()).await.is_err() {
+            tracing::warn!("background duties were cut off");
+        }
         self.app.db.close().await;
     }
 }
@@ -132,6 +153,10 @@ async fn ready(State(app): State<App>) -> Response {
 }
 
 async fn metrics(State(app): State<App>) -> Response {
+    // While the database is away, the queue's figures stay as they were.
+    if let Ok(Err(error)) = tokio::time::timeout(MEASURE_TIMEOUT, webhooks::measure(&app)).await {
+        tracing::debug!(%error, "the webhooks' queue was not measured");
+    }
     match app.metrics.encode() {
         Ok(text) => {
             let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -7,6 +7,7 @@ use crate::{
     audit::Cause,
     db::testing::each_engine,
     models::{Content, Registering, Version, register},
+    webhooks,
 };
 use bytes::Bytes;
 use http::{Request, StatusCode};
@@ -37,6 +38,10 @@ where
 
 impl TestRegistry {
     pub async fn open(database_url: String) -> Self {
+        Self::open_with(database_url, webhooks::Settings::default()).await
+    }
+
+    pub async fn open_with(database_url: String, webhooks: webhooks::Settings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = Config {
             data_dir: folder.path().to_owned(),
@@ -48,6 +53,7 @@ impl TestRegistry {
             deployer_mode: "off".to_owned(),
             gateway_url: None,
             mlflow_ui: crate::ui::Source::Off,
+            webhooks,
         };
         Self { registry: Registry::open(config).await.unwrap(), _folder: folder }
     }

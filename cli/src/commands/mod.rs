@@ -20,6 +20,7 @@ mod serve;
 mod status;
 mod verify;
 mod versions;
+mod webhooks;
 
 pub use logs::shown as log_line;
 pub use status::gateway_url;
@@ -41,6 +42,7 @@ pub enum Command {
     Status(status::Args),
     History(history::Args),
     Logs(logs::Args),
+    Webhooks(webhooks::Args),
     Keys(keys::Args),
     Images(images::Args),
     Import(import::Args),
@@ -65,6 +67,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Status(args) => status::run(args, context).await,
         Command::History(args) => history::run(args, context).await,
         Command::Logs(args) => logs::run(args, context).await,
+        Command::Webhooks(args) => webhooks::run(args, context).await,
         Command::Keys(args) => keys::run(args, context).await,
         Command::Images(args) => images::run(args, context).await,
         Command::Import(args) => import::run(args, context).await,

@@ -5,6 +5,7 @@ use clap::{ArgAction, ValueEnum, builder::BoolishValueParser};
 use serde::Deserialize;
 use std::{net::SocketAddr, path::PathBuf};
 use waybill_deployer::PortRange;
+use waybill_registry::webhooks::Network;
 
 /// Where the gateway runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -65,6 +66,36 @@ pub struct ServeArgs {
     /// How log lines look [default: text]
     #[arg(long, env = "WAYBILL_LOG_FORMAT", value_name = "FORMAT", hide_env_values = true)]
     pub log_format: Option<LogFormat>,
+
+    /// Network that webhooks may reach although it is not public, also by plain http, e.g.
+    /// 10.1.0.0/16; may be given more than once [default: public addresses only, by https]
+    #[arg(
+        long = "webhook-allow",
+        env = "WAYBILL_WEBHOOK_ALLOW",
+        value_name = "NETWORK",
+        value_delimiter = ',',
+        hide_env_values = true,
+        help_heading = "Webhooks"
+    )]
+    pub webhook_allow: Vec<Network>,
+    /// Time for one attempt to deliver [default: 30000]
+    #[arg(
+        long,
+        env = "WAYBILL_WEBHOOK_TIMEOUT_MS",
+        value_name = "MILLISECONDS",
+        hide_env_values = true,
+        help_heading = "Webhooks"
+    )]
+    pub webhook_timeout_ms: Option<u64>,
+    /// Further attempts after one that failed, 1 s, 2 s, 4 s … later [default: 3]
+    #[arg(
+        long,
+        env = "WAYBILL_WEBHOOK_MAX_RETRIES",
+        value_name = "COUNT",
+        hide_env_values = true,
+        help_heading = "Webhooks"
+    )]
+    pub webhook_max_retries: Option<u64>,
 
     /// Deploy with this process although the database is PostgreSQL
     #[arg(long, env = "WAYBILL_DEPLOYER", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new(), hide_env_values = true, conflicts_with = "no_deployer", help_heading = "Deployer")]
@@ -211,6 +242,9 @@ impl ServeArgs {
             mlflow_ui: self.mlflow_ui.or(file.mlflow_ui),
             log: self.log.or(file.log),
             log_format: self.log_format.or(file.log_format),
+            webhook_allow: list(self.webhook_allow, file.webhook_allow),
+            webhook_timeout_ms: self.webhook_timeout_ms.or(file.webhook_timeout_ms),
+            webhook_max_retries: self.webhook_max_retries.or(file.webhook_max_retries),
             deployer,
             no_deployer,
             environments: list(self.environments, file.environments),

@@ -21,10 +21,11 @@ use crate::failure::Failure;
 use args::GatewayMode;
 use settings::Settings;
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use waybill_deployer::gateway::{Gateway, GatewayConfig};
-use waybill_registry::{Config, Registry};
+use waybill_registry::{Config, Registry, webhooks};
 
 /// Runs until a signal asks it to end.
 pub async fn run(args: ServeArgs) -> Result<(), Failure> {
@@ -37,6 +38,7 @@ pub async fn run(args: ServeArgs) -> Result<(), Failure> {
     settings.listen = listener.local_addr()?;
     let gateway = start_gateway(&mut settings).await?;
     let registry = Registry::open(registry_config(&settings)).await.map_err(Failure::failed)?;
+    registry.start_duties();
     let deployer = deploy::start(&settings, registry.router()).await?;
     banner::print(&settings, first_start);
 
@@ -90,5 +92,15 @@ fn registry_config(settings: &Settings) -> Config {
         deployer_mode: if settings.deploys { "embedded" } else { "off" }.to_owned(),
         gateway_url: settings.gateway_url(),
         mlflow_ui: settings.mlflow_ui.clone(),
+        webhooks: webhook_settings(&settings.args),
+    }
+}
+
+fn webhook_settings(args: &ServeArgs) -> webhooks::Settings {
+    let default = webhooks::Settings::default();
+    webhooks::Settings {
+        allow: args.webhook_allow.clone(),
+        timeout: args.webhook_timeout_ms.map_or(default.timeout, Duration::from_millis),
+        max_retries: args.webhook_max_retries.map_or(default.max_retries, |count| count as u32),
     }
 }

@@ -55,6 +55,8 @@ impl Settings {
             mlflow_ui: mlflow_ui(args.mlflow_ui.as_deref())?,
             args,
         };
+        check_range("webhook-timeout-ms", settings.args.webhook_timeout_ms, 1..=600_000)?;
+        check_range("webhook-max-retries", settings.args.webhook_max_retries, 0..=100)?;
         check_exposure(settings.listen, "listen", &settings.args)?;
         if settings.deploys && settings.gateway == GatewayMode::Embedded {
             check_exposure(settings.gateway_listen, "gateway-listen", &settings.args)?;
@@ -92,6 +94,15 @@ fn mlflow_ui(text: Option<&str>) -> Result<ui::Source, Failure> {
     match source {
         ui::Source::Folder(folder) => Ok(ui::Source::Folder(absolute(&folder)?)),
         source => Ok(source),
+    }
+}
+
+fn check_range(flag: &str, value: Option<u64>, range: std::ops::RangeInclusive<u64>) -> Result<(), Failure> {
+    match value {
+        Some(value) if !range.contains(&value) => {
+            Err(Failure::Usage(format!("--{flag} is {value}; expected {} to {}", range.start(), range.end())))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -9,6 +9,7 @@ mod models;
 mod problem;
 mod promotion;
 mod uploads;
+mod webhooks;
 
 pub use admin::*;
 pub use deployments::*;
@@ -17,6 +18,7 @@ pub use models::*;
 pub use problem::*;
 pub use promotion::*;
 pub use uploads::*;
+pub use webhooks::*;
 
 pub use crate::reference::{InvalidReference, Reference, Selector};
 

@@ -5,8 +5,10 @@ mod imports;
 mod models;
 mod promotions;
 mod uploads;
+mod webhooks;
 
 pub use promotions::AuditQuery;
+pub use webhooks::DeliveriesQuery;
 
 use crate::{
     api::{KeyList, PublicKeyInfo, RegisterKey, ServerInfo},

@@ -1,7 +1,7 @@
 //! Two deployers never act for the same environment.
 
-use super::{DeploymentsError, check_environment, lease_name, store::leases};
-use crate::{app::App, db::Conn};
+use super::{DeploymentsError, check_environment, lease_name};
+use crate::{app::App, db::Conn, leases::store as leases};
 use waybill_client::api::{AcquireLease, Lease};
 
 const TTL_MS: std::ops::RangeInclusive<i64> = 1_000..=60_000;

@@ -40,6 +40,11 @@ impl Signals {
         self.closing.cancel();
     }
 
+    /// Waits for the end of the server.
+    pub async fn closed(&self) {
+        self.closing.cancelled().await;
+    }
+
     /// A wait that counts from this call: subscribe, look, then await.
     pub fn on_desired(&self) -> Notified<'_> {
         self.desired.notified()

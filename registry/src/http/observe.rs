@@ -1,5 +1,6 @@
 //! Request ids, one log line per request, and metrics.
 
+use crate::webhooks::DeliveryMetrics;
 use axum::{
     extract::{FromRequestParts, MatchedPath, Request, State},
     http::{HeaderValue, Method, StatusCode, request::Parts},
@@ -61,6 +62,7 @@ pub struct Metrics {
     requests: Family<Labels, Counter>,
     duration_seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
     in_flight: Gauge,
+    pub webhooks: DeliveryMetrics,
 }
 
 /// 0.1 ms to 10 s: a cached read to a large upload.
@@ -80,7 +82,9 @@ impl Default for Metrics {
             duration_seconds.clone(),
         );
         registry.register("http_requests_in_flight", "Requests being handled", in_flight.clone());
-        Self { registry: Arc::new(registry), requests, duration_seconds, in_flight }
+        let webhooks = DeliveryMetrics::default();
+        webhooks.register(&mut registry);
+        Self { registry: Arc::new(registry), requests, duration_seconds, in_flight, webhooks }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Models and versions after they were made: names, descriptions, tags, aliases, deletion.
 
 use super::{
-    ALIASES_MAX, Model, ModelsError, TAGS_MAX, Tags, Version, check_alias, check_description,
+    ALIASES_MAX, Model, ModelsError, TAGS_MAX, Tags, Version, announce, check_alias, check_description,
     check_model_name, check_new_alias, check_tag, check_tag_key, check_tags, marks_prompt,
     store::{
         aliases, models,
@@ -16,6 +16,7 @@ use crate::{
     deployments::store::deployments,
     provenance::{self, store::NewReferrer},
 };
+use std::sync::Arc;
 
 /// Attempts to rename a model while versions of it are being registered.
 const RENAME_ATTEMPTS: u32 = 5;
@@ -31,19 +32,24 @@ pub async fn create_model(
     check_model_name(name)?;
     check_description(description.as_deref())?;
     check_tags(name, &new_tags)?;
-    let input = (name.to_owned(), description, new_tags, cause);
-    app.db
-        .write(input, |tx, (name, description, new_tags, cause)| {
+    let input = (name.to_owned(), description, new_tags, cause, Arc::clone(&app.ids));
+    let model = app
+        .db
+        .write(input, |tx, (name, description, new_tags, cause, ids)| {
             Box::pin(async move {
                 let Some(model_id) = models::insert(tx, name, description.clone(), cause.at_ms).await? else {
                     return Err(taken(tx, name, new_tags).await?);
                 };
                 tags::set(tx, Owner::Model, model_id, new_tags).await?;
                 audit::record(tx, &cause.event("registered_model.created", name.clone())).await?;
-                find_model(tx, name).await
+                let model = find_model(tx, name).await?;
+                announce::model_created(tx, ids.as_ref(), cause.at_ms, &model, new_tags).await?;
+                Ok(model)
             })
         })
-        .await
+        .await?;
+    app.webhooks.wake();
+    Ok(model)
 }
 
 /// The error for a name that is taken, which tells prompts from models.
@@ -240,9 +246,9 @@ pub async fn set_alias(
 ) -> Result<(), ModelsError> {
     check_model_name(name)?;
     check_new_alias(alias)?;
-    let input = (name.to_owned(), alias.to_owned(), version, cause);
+    let input = (name.to_owned(), alias.to_owned(), version, cause, Arc::clone(&app.ids));
     app.db
-        .write(input, |tx, (name, alias, version, cause)| {
+        .write(input, |tx, (name, alias, version, cause, ids)| {
             Box::pin(async move {
                 let found = find_version(tx, name, *version).await?;
                 let before = aliases::find(tx, found.model_id, alias).await?;
@@ -255,29 +261,36 @@ pub async fn set_alias(
                 let event = cause
                     .event("alias.set", format!("{name}@alias:{alias}"))
                     .change(before.as_deref(), Some(&found.subject()));
-                Ok(audit::record(tx, &event).await?)
+                audit::record(tx, &event).await?;
+                let model = find_model(tx, name).await?;
+                announce::alias(tx, ids.as_ref(), cause.at_ms, &model, alias, Some(*version)).await
             })
         })
-        .await
+        .await?;
+    app.webhooks.wake();
+    Ok(())
 }
 
 /// Removes an alias; removing one that is not there is no error, as in MLflow.
 pub async fn delete_alias(app: &App, cause: Cause, name: &str, alias: &str) -> Result<(), ModelsError> {
     check_model_name(name)?;
     check_alias(alias)?;
-    let input = (name.to_owned(), alias.to_owned(), cause);
+    let input = (name.to_owned(), alias.to_owned(), cause, Arc::clone(&app.ids));
     app.db
-        .write(input, |tx, (name, alias, cause)| {
+        .write(input, |tx, (name, alias, cause, ids)| {
             Box::pin(async move {
                 let model = find_model(tx, name).await?;
                 if aliases::delete(tx, model.model_id, alias).await? == 0 {
                     return Ok(());
                 }
                 let event = cause.event("alias.deleted", format!("{name}@alias:{alias}"));
-                Ok(audit::record(tx, &event).await?)
+                audit::record(tx, &event).await?;
+                announce::alias(tx, ids.as_ref(), cause.at_ms, &model, alias, None).await
             })
         })
-        .await
+        .await?;
+    app.webhooks.wake();
+    Ok(())
 }
 
 /// What a tag is on.
@@ -308,35 +321,41 @@ impl Tagged {
 pub async fn set_tag(app: &App, cause: Cause, on: Tagged, key: &str, value: &str) -> Result<(), ModelsError> {
     on.check()?;
     check_tag(key, value)?;
-    let input = (on, key.to_owned(), value.to_owned(), cause);
+    let input = (on, key.to_owned(), value.to_owned(), cause, Arc::clone(&app.ids));
     app.db
-        .write(input, |tx, (on, key, value, cause)| {
+        .write(input, |tx, (on, key, value, cause, ids)| {
             Box::pin(async move {
                 let (owner, id, subject) = on.find(tx).await?;
                 if tags::count(tx, owner, id).await? >= TAGS_MAX {
                     return Err(ModelsError::TooMany { what: subject, limit: TAGS_MAX, items: "tags" });
                 }
                 tags::set(tx, owner, id, &Tags::from([(key.clone(), value.clone())])).await?;
-                Ok(audit::record(tx, &cause.event("tag.set", subject).change(None, Some(key))).await?)
+                audit::record(tx, &cause.event("tag.set", subject).change(None, Some(key))).await?;
+                announce::tag(tx, ids.as_ref(), cause.at_ms, on, key, Some(value)).await
             })
         })
-        .await
+        .await?;
+    app.webhooks.wake();
+    Ok(())
 }
 
 /// Removes a tag; removing one that is not there is no error, as in MLflow.
 pub async fn delete_tag(app: &App, cause: Cause, on: Tagged, key: &str) -> Result<(), ModelsError> {
     on.check()?;
     check_tag_key(key)?;
-    let input = (on, key.to_owned(), cause);
+    let input = (on, key.to_owned(), cause, Arc::clone(&app.ids));
     app.db
-        .write(input, |tx, (on, key, cause)| {
+        .write(input, |tx, (on, key, cause, ids)| {
             Box::pin(async move {
                 let (owner, id, subject) = on.find(tx).await?;
                 if tags::delete(tx, owner, id, key).await? == 0 {
                     return Ok(());
                 }
-                Ok(audit::record(tx, &cause.event("tag.deleted", subject).change(Some(key), None)).await?)
+                audit::record(tx, &cause.event("tag.deleted", subject).change(Some(key), None)).await?;
+                announce::tag(tx, ids.as_ref(), cause.at_ms, on, key, None).await
             })
         })
-        .await
+        .await?;
+    app.webhooks.wake();
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! Registered models, their numbered versions, aliases and tags.
 
+mod announce;
 mod error;
 mod imported;
 mod manage;

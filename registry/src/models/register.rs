@@ -6,8 +6,9 @@
 //! get two numbers.
 
 use super::{
-    Importing, ModelsError, Tags, Version, check_description, check_model_name, check_reference, check_tags,
-    imported,
+    Importing, ModelsError, Tags, Version, announce, check_description, check_model_name, check_reference,
+    check_tags, imported,
+    manage::find_model,
     origin::{self, Origin},
     stage,
     store::{
@@ -22,6 +23,7 @@ use crate::{
     audit::{self, Cause},
     db::{Conn, DbError},
     idempotency::{Claim, Once, claim},
+    ids::Ids,
     logged_models,
     provenance::{self, Draft, Evidence},
     runs::KeyValue,
@@ -70,6 +72,7 @@ struct Input {
     new: NewVersion,
     evidence: Option<Evidence>,
     signer: Arc<dyn Signer>,
+    ids: Arc<dyn Ids>,
     cause: Cause,
 }
 
@@ -102,9 +105,11 @@ pub async fn register(app: &App, cause: Cause, asked: Registering) -> Result<Ver
         created_at_ms: said.and_then(|said| said.created_at_ms).unwrap_or(cause.at_ms),
         content: evidence.as_ref().map(|evidence| evidence.content.clone()),
     };
-    let input = Input { asked, new, evidence, signer: Arc::clone(&app.signer), cause };
-    let imported = input.asked.imported.is_some();
+    let imported = asked.imported.is_some();
+    let (signer, ids) = (Arc::clone(&app.signer), Arc::clone(&app.ids));
+    let input = Input { asked, new, evidence, signer, ids, cause };
     let version = app.db.write(input, |tx, input| Box::pin(insert(tx, input))).await?;
+    app.webhooks.wake();
     // Nobody here saw the run of an imported version end.
     if let (Custody::Frozen, Some(run_id), false) = (version.custody, &version.run_id, imported) {
         // It may have ended while its model was being registered, and found no version to attest to.
@@ -175,7 +180,7 @@ async fn gather(
 }
 
 async fn insert(tx: &mut Conn, input: &Input) -> Result<Version, ModelsError> {
-    let Input { asked, new, evidence, signer, cause } = input;
+    let Input { asked, new, evidence, signer, ids, cause } = input;
     if let Claim::Done(uid) = claim(tx, asked.once.as_ref(), &new.uid, cause.at_ms).await? {
         return done(tx, &uid).await;
     }
@@ -185,6 +190,8 @@ async fn insert(tx: &mut Conn, input: &Input) -> Result<Version, ModelsError> {
     }
     if asked.make_model && models::insert(tx, &asked.name, None, cause.at_ms).await?.is_some() {
         audit::record(tx, &cause.event("registered_model.created", asked.name.clone())).await?;
+        let model = find_model(tx, &asked.name).await?;
+        announce::model_created(tx, ids.as_ref(), cause.at_ms, &model, &Tags::new()).await?;
     }
     let (model_id, number) = match &asked.imported {
         Some(importing) => imported::take_number(tx, &asked.name, importing).await?,
@@ -209,7 +216,12 @@ async fn insert(tx: &mut Conn, input: &Input) -> Result<Version, ModelsError> {
     let to = evidence.as_ref().map(|evidence| evidence.content.manifest_digest.to_string());
     let to = to.unwrap_or_else(|| format!("{} {}", stage::custody_text(new.custody), new.source));
     audit::record(tx, &cause.event(action, subject).change(None, Some(&to))).await?;
-    done(tx, &new.uid).await
+    let version = done(tx, &new.uid).await?;
+    // What comes from elsewhere is no news.
+    if asked.imported.is_none() {
+        announce::version_created(tx, ids.as_ref(), cause.at_ms, &version, &asked.tags).await?;
+    }
+    Ok(version)
 }
 
 /// The rows of a frozen version's files and evidence, the registration statement among them.

@@ -140,6 +140,7 @@ pub fn config(listen: SocketAddr) -> Config {
         deployer_mode: "off".into(),
         gateway_url: None,
         mlflow_ui: waybill_registry::ui::Source::Off,
+        webhooks: waybill_registry::webhooks::Settings::default(),
     }
 }
 

@@ -52,6 +52,7 @@ impl Server {
             deployer_mode: "off".to_owned(),
             gateway_url: None,
             mlflow_ui,
+            webhooks: waybill_registry::webhooks::Settings::default(),
         };
         let registry = Registry::open(config).await.unwrap();
         Self { router: registry.router(), registry, ids: Mutex::default(), _dir: dir }

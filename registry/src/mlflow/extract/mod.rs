@@ -20,8 +20,10 @@
 //! query keys are lists.
 
 pub mod number;
+mod path;
 mod schema;
 
+pub use path::MlflowPath;
 pub use schema::{Field, Kind, Message, invalid_value, missing_value, optional, required};
 
 use super::MlflowError;

@@ -15,6 +15,7 @@ mod runs;
 pub(super) mod search;
 mod server_info;
 mod ui_telemetry;
+mod webhooks;
 
 use super::{ErrorCode, MlflowError};
 use crate::app::App;
@@ -43,6 +44,7 @@ pub fn router() -> Router<App> {
         .merge(search::router())
         .merge(server_info::router())
         .merge(ui_telemetry::router())
+        .merge(webhooks::router())
         .merge(mount("/{*path}", not_offered.clone()))
         .merge(mount_v3("/{*path}", not_offered))
         .method_not_allowed_fallback(method_not_offered)

@@ -8,6 +8,7 @@ pub mod logged_models;
 pub mod metrics;
 pub mod model_registry;
 pub mod runs;
+pub mod webhooks;
 
 use super::{
     MlflowError,

@@ -1,4 +1,4 @@
-//! One fenced lease per name, on the database's clock: replicas' clocks differ.
+//! Statements about leases. The clock is the database's: replicas' own differ.
 
 use crate::db::{Conn, DbError};
 
@@ -52,4 +52,14 @@ pub async fn holds(tx: &mut Conn, name: &str, fence: i64) -> Result<bool, DbErro
         .execute()
         .await?;
     Ok(rows == 1)
+}
+
+/// Gives a lease up, so that the next holder need not wait for its end.
+pub async fn release(tx: &mut Conn, name: &str, fence: i64) -> Result<(), DbError> {
+    tx.query("UPDATE leases SET expires_at_ms = 0 WHERE name = $1 AND fence = $2")
+        .bind(name.to_owned())
+        .bind(fence)
+        .execute()
+        .await?;
+    Ok(())
 }
