@@ -33,7 +33,7 @@ fn nobody() -> String {
     format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap())
 }
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "serve",
     "gateway",
     "models",
@@ -46,6 +46,7 @@ const COMMANDS: [&str; 20] = [
     "status",
     "history",
     "logs",
+    "webhooks",
     "keys",
     "images",
     "backup",

@@ -87,7 +87,6 @@ def test_many_aliases_are_capped(server):
         ("GET", "/api/2.0/mlflow/no/such/call"),
         ("POST", "/api/3.0/mlflow/traces/search-something"),
         ("GET", "/api/2.0/mlflow/gateway/endpoints"),
-        ("POST", "/api/2.0/mlflow/webhooks"),
     ],
 )
 def test_what_is_not_there_says_so(server, method, path):

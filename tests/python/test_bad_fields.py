@@ -10,10 +10,11 @@ import pytest
 import raw
 from conftest import flags_of
 from mlflow_api import endpoints, fill
+from receivers import LOOPBACK
 from server import Server
 
 # These have suites of their own.
-ELSEWHERE = re.compile(r"/mlflow/(traces|webhooks)|/graphql|/demo/|get-trace-artifact")
+ELSEWHERE = re.compile(r"/mlflow/traces|/graphql|/demo/|get-trace-artifact")
 ENDPOINTS = [
     endpoint
     for endpoint in endpoints()
@@ -67,7 +68,8 @@ WRONG_WORDS = {
 @pytest.fixture(scope="module", params=["sqlite-file", "postgres-file"])
 def stocked(request, tmp_path_factory):
     """One object of every kind, so that a request fails for the field that is wrong and no other."""
-    server = Server(tmp_path_factory.mktemp("fields"), *flags_of(request.param)).start()
+    # A webhook that is tried out leads to this machine, where nobody listens.
+    server = Server(tmp_path_factory.mktemp("fields"), *flags_of(request.param), *LOOPBACK).start()
     ids = {"experiment_id": server.mlflow("POST", "experiments/create", {"name": "fields"}).json()["experiment_id"]}
     ids["run_id"] = server.mlflow("POST", "runs/create", {"experiment_id": ids["experiment_id"]}).json()["run"]["info"][
         "run_id"
@@ -77,6 +79,8 @@ def stocked(request, tmp_path_factory):
     server.mlflow("POST", "registered-models/create", {"name": "fields"})
     server.mlflow("POST", "model-versions/create", {"name": "fields", "source": "s3://elsewhere/x"})
     server.mlflow("POST", "registered-models/alias", {"name": "fields", "alias": "champion", "version": "1"})
+    webhook = {"name": "fields", "url": "http://127.0.0.1:9/", "events": [{"entity": "PROMPT", "action": "CREATED"}]}
+    ids["webhook_id"] = server.mlflow("POST", "webhooks", webhook).json()["webhook"]["webhook_id"]
     server.good = {
         **ids,
         "run_uuid": ids["run_id"],
@@ -100,6 +104,8 @@ def stocked(request, tmp_path_factory):
         "model_json": "{}",
         "upload_id": "mpu-none",
         "num_parts": 2,
+        "url": webhook["url"],
+        "events": webhook["events"],
     }
     # PostgreSQL has no such thing; the rules are the same code.
     server.watch = sqlite3.connect(server.data_dir / "waybill.db") if request.param == "sqlite-file" else None

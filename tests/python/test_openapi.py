@@ -32,6 +32,10 @@ def stocked(any_server, tmp_path_factory):
     version = any_server.api("GET", "models/spec/versions/1").json()
     source = {"kind": "mlflow", "source": "http://old:5000"}
     imported = any_server.api("POST", "imports", json=source).json()
+    # Of an event that never comes: nothing must be sent there.
+    events = [{"entity": "BUDGET_POLICY", "action": "EXCEEDED"}]
+    webhook = {"name": "spec", "url": "https://93.184.216.34/", "events": events}
+    webhook = any_server.mlflow("POST", "webhooks", webhook).json()["webhook"]
     any_server.values = {
         "import_id": imported["import_id"],
         "name": "spec",
@@ -41,6 +45,9 @@ def stocked(any_server, tmp_path_factory):
         "digest": version["content"]["registration_snapshot_digest"],
         "environment": "staging",
         "path": "f.txt",
+        "webhook_id": webhook["webhook_id"],
+        # tests/python/test_webhooks.py has one.
+        "delivery_id": "none",
     }
     return any_server
 

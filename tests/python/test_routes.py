@@ -8,7 +8,7 @@ import raw
 from mlflow_api import endpoints, fill
 
 # These have suites of their own.
-ELSEWHERE = re.compile(r"/mlflow/(traces|webhooks)|/graphql|/demo/|get-trace-artifact")
+ELSEWHERE = re.compile(r"/mlflow/traces|/graphql|/demo/|get-trace-artifact")
 
 ALL = [endpoint for endpoint in endpoints() if not ELSEWHERE.search(endpoint.path)]
 JSON = {"Content-Type": "application/json"}

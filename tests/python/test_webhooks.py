@@ -59,7 +59,7 @@ def unique(request):
 def test_life_of_a_webhook(client):
     webhook = client.create_webhook(
         name="ci",
-        url="https://93.184.216.34/hook",
+        url="http://127.0.0.1:9/hook",
         events=["model_version.created", MODEL_CREATED],
         description="builds",
         secret=SECRET,
@@ -70,7 +70,7 @@ def test_life_of_a_webhook(client):
     changed = client.update_webhook(webhook.webhook_id, name="cd", status="DISABLED", events=[MODEL_CREATED])
     assert (changed.name, str(changed.status), changed.url) == ("cd", "DISABLED", webhook.url)
     assert changed.last_updated_timestamp >= webhook.last_updated_timestamp
-    second = client.create_webhook(name="second", url="https://93.184.216.34/2", events=[MODEL_CREATED])
+    second = client.create_webhook(name="second", url="http://127.0.0.1:9/2", events=[MODEL_CREATED])
     page = client.list_webhooks(max_results=1)
     assert [found.webhook_id for found in page] == [second.webhook_id], "newest first"
     rest = client.list_webhooks(max_results=1, page_token=page.token)
