@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use serde_json::Value;
-use std::{collections::BTreeMap, convert::Infallible, future::Future};
+use std::{collections::BTreeMap, convert::Infallible, future::Future, sync::Arc};
 use tower::ServiceExt as _;
 use waybill_proof::{
     keys::{PublicKey, TrustedKeys},
@@ -24,7 +24,7 @@ use waybill_proof::{
 /// An open registry; its folder goes with it.
 pub struct TestRegistry {
     pub registry: Registry,
-    _folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
 }
 
 /// Runs `test` on a fresh registry, once per database engine.
@@ -55,7 +55,14 @@ impl TestRegistry {
             mlflow_ui: crate::ui::Source::Off,
             webhooks,
         };
-        Self { registry: Registry::open(config).await.unwrap(), _folder: folder }
+        Self { registry: Registry::open(config).await.unwrap(), folder: Arc::new(folder) }
+    }
+
+    /// Another server on the same data, as a replica or the next start is; `change` sets it up.
+    pub async fn again(&self, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = self.app().config.clone();
+        change(&mut config);
+        Self { registry: Registry::open(config).await.unwrap(), folder: Arc::clone(&self.folder) }
     }
 
     pub fn app(&self) -> &App {

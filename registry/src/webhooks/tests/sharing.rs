@@ -14,6 +14,7 @@ use crate::{
 use serde_json::json;
 use std::{collections::HashSet, sync::Arc};
 use tokio::sync::Notify;
+use waybill_proof::keys::FileKey;
 
 const CREATED: &[&str] = &["registered_model.created"];
 const DUTY: &str = "duty:webhooks";
@@ -21,8 +22,8 @@ const DUTY: &str = "duty:webhooks";
 #[tokio::test]
 async fn replicas_share_the_duty() {
     each_engine(|url| async move {
-        let one = TestRegistry::open_with(url.clone(), settings()).await;
-        let two = TestRegistry::open_with(url, settings()).await;
+        let one = TestRegistry::open_with(url, settings()).await;
+        let two = one.again(|_| {}).await;
         one.registry.start_duties();
         two.registry.start_duties();
         let receiver = Receiver::good().await;
@@ -45,7 +46,7 @@ async fn replicas_share_the_duty() {
 #[tokio::test]
 async fn what_a_dead_server_left_is_delivered_by_the_next_under_the_same_id() {
     each_engine(|url| async move {
-        let dying = TestRegistry::open_with(url.clone(), settings()).await;
+        let dying = TestRegistry::open_with(url, settings()).await;
         let receiver = Receiver::start(|n| if n == 0 { Reply::Hang } else { Reply::Status(200) }).await;
         let id = subscribe(&dying, &receiver, CREATED).await;
         let duty = tokio::spawn(crate::webhooks::run(dying.app().clone()));
@@ -54,7 +55,7 @@ async fn what_a_dead_server_left_is_delivered_by_the_next_under_the_same_id() {
         duty.abort();
         assert!(duty.await.unwrap_err().is_cancelled());
         assert_eq!(history(&dying, &id).await[0]["attempts"], 0);
-        let next = TestRegistry::open_with(url, settings()).await;
+        let next = dying.again(|_| {}).await;
         next.registry.start_duties();
         let seen = receiver.wait(2).await;
         assert_eq!(seen[0].delivery_id(), seen[1].delivery_id());
@@ -70,11 +71,19 @@ async fn what_a_dead_server_left_is_delivered_by_the_next_under_the_same_id() {
 async fn without_the_key_of_its_secret_nothing_is_sent() {
     each_engine(|url| async move {
         let settings = Settings { max_retries: 0, ..settings() };
-        let one = TestRegistry::open_with(url.clone(), settings.clone()).await;
+        let one = TestRegistry::open_with(url, settings).await;
         let receiver = Receiver::good().await;
         let id = subscribe_with(&one, &receiver, CREATED, json!({"secret": "hush"})).await;
-        // A registry of its own, with a key of its own.
-        let other = TestRegistry::open_with(url, settings).await;
+        // The same data, and a key that was made anew.
+        let folder = tempfile::tempdir().unwrap();
+        let other = one
+            .again(|config| {
+                let artifacts = config.data_dir.join("artifacts");
+                config.artifacts_url = Some(format!("file://{}", artifacts.display()));
+                config.data_dir = folder.path().to_owned();
+                FileKey::load_or_generate(&config.key_path()).unwrap();
+            })
+            .await;
         other.registry.start_duties();
         create_model(&other, "iris").await;
         let delivery = settled(&other, &id, 1, DeliveryState::Failed).await.remove(0);
@@ -95,7 +104,7 @@ async fn without_the_key_of_its_secret_nothing_is_sent() {
 #[tokio::test]
 async fn a_holder_whose_lease_was_taken_over_records_nothing() {
     each_engine(|url| async move {
-        let away = TestRegistry::open_with(url.clone(), settings()).await;
+        let away = TestRegistry::open_with(url, settings()).await;
         let gate = Arc::new(Notify::new());
         let held = Arc::clone(&gate);
         let receiver = Receiver::start(move |_| Reply::After(Arc::clone(&held), 200)).await;
@@ -114,7 +123,7 @@ async fn a_holder_whose_lease_was_taken_over_records_nothing() {
         gate.notify_one();
         // Waits for the attempt, which got a good answer.
         away.registry.close().await;
-        let next = TestRegistry::open_with(url, settings()).await;
+        let next = away.again(|_| {}).await;
         let delivery = history(&next, &id).await.remove(0);
         assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("pending"), &json!(0)));
         next.registry.close().await;
