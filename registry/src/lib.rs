@@ -30,6 +30,7 @@ pub mod search;
 mod service;
 #[cfg(test)]
 mod testing;
+pub mod traces;
 pub mod ui;
 pub mod webhooks;
 

@@ -105,7 +105,7 @@ impl Registry {
         let router = Router::new()
             .route("/health", get(|| async { "OK" }))
             .route("/ready", get(ready))
-            .route("/version", get(|| async { env!("CARGO_PKG_VERSION") }))
+            .route("/version", get(version))
             .route("/metrics", get(metrics))
             .merge(mlflow::routes::router())
             .merge(native::routes())
@@ -150,6 +150,12 @@ async fn ready(State(app): State<App>) -> Response {
             (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer").into_response()
         }
     }
+}
+
+/// MLflow's version, by which its clients tell what they may ask, and ours, as Python's packages write
+/// a version of one's own.
+async fn version() -> String {
+    format!("{}+waybill.{}", mlflow::MLFLOW_VERSION, env!("CARGO_PKG_VERSION"))
 }
 
 async fn metrics(State(app): State<App>) -> Response {

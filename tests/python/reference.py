@@ -17,7 +17,10 @@ CLOCK_KEYS = re.compile(r"(_time|_timestamp|_timestamp_ms|_time_ms)$|^timestamp$
 # MLflow decorates its errors with Databricks' classes, of which its client reads none, and says that
 # everything is in the workspace "default", which a server without workspaces leaves out.
 MLFLOW_ONLY_KEYS = {"sqlstate", "error_class", "workspace"}
-URI_KEYS = ("artifact_uri", "artifact_location", "source", "root_uri", "storage_location")
+URI_KEYS = (
+    *("artifact_uri", "artifact_location", "source", "root_uri", "storage_location"),
+    "mlflow.artifactLocation",
+)
 
 
 class Reference:
@@ -89,6 +92,8 @@ class Side:
             keyed = all(isinstance(item, dict) and "key" in item for item in items)
             return sorted(items, key=lambda item: str(item["key"])) if keyed else items
         if isinstance(value, int) and CLOCK_KEYS.search(key) and value > 10**12:
+            return "<clock>"
+        if isinstance(value, str) and key == "last_update_time":
             return "<clock>"
         if isinstance(value, str):
             return self._without_ids(value, key)

@@ -53,6 +53,14 @@ impl DbError {
         matches!(self, Self::Sqlx(error) if error.as_database_error().is_some_and(|e| e.is_foreign_key_violation()))
     }
 
+    /// Why the engine refuses a regular expression (PostgreSQL 2201B), where that is what failed.
+    pub fn invalid_pattern(&self) -> Option<String> {
+        let Self::Sqlx(sqlx::Error::Database(error)) = self else {
+            return None;
+        };
+        (error.code().as_deref() == Some("2201B")).then(|| error.message().to_owned())
+    }
+
     /// Whether running the same transaction again can succeed (PostgreSQL's serialisation
     /// failure 40001 and deadlock 40P01).
     pub(super) fn is_transient(&self) -> bool {

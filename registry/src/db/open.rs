@@ -91,6 +91,7 @@ async fn open_sqlite(url: &str, create: bool) -> Result<Db, OpenError> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
+        .with_regexp()
         .busy_timeout(Duration::from_secs(10))
         .statement_cache_capacity(400);
     let writer = SqlitePoolOptions::new()

@@ -144,6 +144,25 @@ impl Sql {
         }
     }
 
+    /// Appends whether the regular expression matches some of `expression`. Both engines know the
+    /// syntax that [`regex`] has in common with POSIX; callers check that `pattern` is valid.
+    pub fn matches(&mut self, expression: &'static str, pattern: &str) -> &mut Self {
+        let operator = match self.engine {
+            Engine::Sqlite => " REGEXP ",
+            Engine::Postgres => " ~ ",
+        };
+        self.push(expression).push(operator).bind(pattern)
+    }
+
+    /// Appends whether `expression` contains `text` as it is.
+    pub fn contains(&mut self, expression: &'static str, text: &str) -> &mut Self {
+        let function = match self.engine {
+            Engine::Sqlite => "instr(",
+            Engine::Postgres => "strpos(",
+        };
+        self.push(function).push(expression).push(", ").bind(text).push(") > 0")
+    }
+
     pub fn text(&self) -> &str {
         &self.text
     }

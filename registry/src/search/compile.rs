@@ -3,6 +3,7 @@
 use super::{
     entity::{Child, Entity, Kind},
     query::{Condition, DatasetField, DatasetScope, Field, Op, Operand, Query},
+    traces,
 };
 use crate::db::sql::{Sql, Value};
 
@@ -10,14 +11,32 @@ use crate::db::sql::{Sql, Value};
 pub(super) const PREFIX_CHARS: usize = 200;
 const INDEXED_TEXT: &str = "substr(c.value, 1, 200)";
 
+/// Appends ` AND …` for each of the query's conditions. The rows of `driver` meet it already.
+pub fn conditions(sql: &mut Sql, entity: &Entity, query: &Query, driver: Option<&Condition>) {
+    // One span must meet all that is asked of spans.
+    let of_spans = traces::of_spans(query);
+    for one in &query.conditions {
+        if driver.is_some_and(|driver| std::ptr::eq(driver, one)) || traces::is_of_span(one) {
+            continue;
+        }
+        sql.push(" AND ");
+        condition(sql, entity, query, one);
+    }
+    let driven = driver.is_some_and(|driver| traces::is_of_span(driver) && of_spans.len() == 1);
+    if !driven {
+        traces::one_span(sql, entity, &of_spans);
+    }
+}
+
 /// Appends the condition as a predicate on the entity's row.
-pub(super) fn condition(sql: &mut Sql, entity: &Entity, query: &Query, condition: &Condition) {
+fn condition(sql: &mut Sql, entity: &Entity, query: &Query, condition: &Condition) {
     match &condition.field {
         Field::Attribute(attribute) => compare(sql, attribute.column, condition.op, &condition.operand),
         Field::Metric(key) => exists(sql, entity, entity.metrics, query, key, condition),
         Field::Param(key) => exists(sql, entity, entity.params, query, key, condition),
         Field::Tag(key) => exists(sql, entity, entity.tags, query, key, condition),
         Field::Dataset(field) => dataset(sql, entity, *field, condition),
+        Field::Trace(field) => traces::related(sql, entity, query, field, condition),
     }
 }
 
@@ -118,13 +137,16 @@ fn dataset(sql: &mut Sql, entity: &Entity, field: DatasetField, condition: &Cond
     sql.push(")");
 }
 
-fn compare(sql: &mut Sql, column: &'static str, op: Op, operand: &Operand) {
+pub(super) fn compare(sql: &mut Sql, column: &'static str, op: Op, operand: &Operand) {
     match (op, operand) {
         (Op::Like, Operand::Text(pattern)) => {
             sql.like(column, pattern, true);
         }
         (Op::Ilike, Operand::Text(pattern)) => {
             sql.like(column, pattern, false);
+        }
+        (Op::Rlike, Operand::Text(pattern)) => {
+            sql.matches(column, pattern);
         }
         (Op::In | Op::NotIn, _) => {
             sql.push(column).push(if op == Op::In { " IN (" } else { " NOT IN (" });
@@ -171,10 +193,16 @@ fn list(operand: &Operand) -> Vec<Value> {
 }
 
 /// Appends `SELECT <owner> FROM <child> c WHERE …`: the rows that meet the condition, by the
-/// child's index. False where no index serves it; nothing is appended then.
-pub(super) fn by_index(sql: &mut Sql, entity: &Entity, query: &Query, condition: &Condition) -> bool {
+/// child's index. Nothing where no index serves it. A row may come more than once unless they are
+/// to be `distinct`.
+pub(super) fn by_index(sql: &mut Sql, entity: &Entity, query: &Query, condition: &Condition, distinct: bool) {
+    match &condition.field {
+        Field::Attribute(attribute) => return by_attribute(sql, entity, query, attribute.column, condition),
+        Field::Trace(field) => return traces::by_index(sql, query, field, condition, distinct),
+        _ => {}
+    }
     let Some((child, key)) = indexable(entity, condition) else {
-        return false;
+        return;
     };
     sql.push("SELECT c.").push(child.owner).push(" AS owner FROM ").push(child.table).push(" c WHERE ");
     scope(sql, "c.experiment_id", query);
@@ -184,11 +212,30 @@ pub(super) fn by_index(sql: &mut Sql, entity: &Entity, query: &Query, condition:
         sql.push(INDEXED_TEXT).push(" = ").bind(prefix).push(" AND ");
     }
     value(sql, condition);
-    true
+}
+
+fn by_attribute(sql: &mut Sql, entity: &Entity, query: &Query, column: &'static str, condition: &Condition) {
+    sql.push("SELECT ").push(entity.key).push(" AS owner FROM ").push(entity.table).push(" WHERE ");
+    if let Some(scoped) = entity.scope {
+        scope(sql, scoped, query);
+        sql.push(" AND ");
+    }
+    compare(sql, column, condition.op, &condition.operand);
+}
+
+/// Whether an index finds the rows that meet `condition`, so that it may drive the search.
+pub(super) fn can_drive(entity: &Entity, condition: &Condition) -> bool {
+    match &condition.field {
+        Field::Attribute(attribute) => {
+            attribute.indexed && matches!(condition.op, Op::Eq | Op::Lt | Op::Le | Op::Gt | Op::Ge | Op::In)
+        }
+        Field::Trace(field) => traces::can_drive(field, condition),
+        _ => indexable(entity, condition).is_some(),
+    }
 }
 
 /// The child table whose index finds the rows that meet `condition`, and the key to look for.
-pub(super) fn indexable<'q>(entity: &Entity, condition: &'q Condition) -> Option<(Child, &'q str)> {
+fn indexable<'q>(entity: &Entity, condition: &'q Condition) -> Option<(Child, &'q str)> {
     let by_value = matches!(condition.op, Op::Eq | Op::Lt | Op::Le | Op::Gt | Op::Ge);
     let (child, key) = match &condition.field {
         Field::Metric(key) if by_value => (entity.metrics?, key),
@@ -201,7 +248,7 @@ pub(super) fn indexable<'q>(entity: &Entity, condition: &'q Condition) -> Option
 }
 
 /// Appends `<column> IN (…)`: the experiments that are searched.
-pub(super) fn scope(sql: &mut Sql, column: &'static str, query: &Query) {
+pub fn scope(sql: &mut Sql, column: &'static str, query: &Query) {
     match query.experiment_ids.as_slice() {
         [] => {
             sql.push("FALSE");

@@ -18,6 +18,8 @@ pub struct Entity {
     /// Whether `dataset.name`, `dataset.digest` and `dataset.context` can be asked for: the tables
     /// of runs.
     pub datasets: bool,
+    /// Whether spans, assessments, runs and prompts can be asked for: the tables of traces.
+    pub traces: bool,
     /// Column of the row that limits the search to some experiments, e.g. `r.experiment_id`;
     /// children carry `experiment_id` as well.
     pub scope: Option<&'static str>,
@@ -45,6 +47,8 @@ pub struct Attribute {
     pub orderable: bool,
     /// Whether `IN ('a', 'b')` is offered.
     pub lists: bool,
+    /// Whether an index of scope and column can drive a search.
+    pub indexed: bool,
 }
 
 impl Attribute {
@@ -59,6 +63,7 @@ impl Attribute {
             filterable: true,
             orderable: true,
             lists: false,
+            indexed: false,
         }
     }
 
@@ -80,6 +85,11 @@ impl Attribute {
     #[must_use]
     pub const fn with_lists(self) -> Self {
         Self { lists: true, ..self }
+    }
+
+    #[must_use]
+    pub const fn indexed(self) -> Self {
+        Self { indexed: true, ..self }
     }
 
     #[must_use]

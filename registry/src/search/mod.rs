@@ -14,11 +14,13 @@ mod select;
 #[cfg(test)]
 mod tests;
 mod token;
+mod traces;
 
-pub use compile::measured_on;
+pub use compile::{conditions, measured_on, scope};
 pub use entity::{Attribute, Child, Entity, Kind};
 pub use page::{Page, page};
 pub use query::{
     Condition, DatasetField, DatasetScope, Field, Key, Op, Operand, Order, Position, Query, Sorted,
 };
 pub use token::{PageTokenError, QueryId};
+pub use traces::{SOURCE_RUN, TraceField};

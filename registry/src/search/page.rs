@@ -93,12 +93,12 @@ async fn driver<'q>(
 ) -> Result<Option<&'q Condition>, DbError> {
     let mut best: Option<(i64, &Condition)> = None;
     for condition in &query.conditions {
-        if compile::indexable(entity, condition).is_none() {
+        if !compile::can_drive(entity, condition) {
             continue;
         }
         let cap = best.map_or(DRIVER_ROWS_MAX, |(count, _)| count);
         let mut sql = Sql::new(conn.engine(), "SELECT COUNT(*) FROM (");
-        compile::by_index(&mut sql, entity, query, condition);
+        compile::by_index(&mut sql, entity, query, condition, false);
         sql.push(" LIMIT ").bind(cap).push(") matches");
         let count: i64 = conn.generated(sql).scalar().await?.unwrap_or(cap);
         if count < cap {

@@ -1,6 +1,6 @@
 //! A search as data.
 
-use super::{Attribute, QueryId};
+use super::{Attribute, QueryId, TraceField};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -10,6 +10,7 @@ pub enum Field {
     Param(String),
     Tag(String),
     Dataset(DatasetField),
+    Trace(TraceField),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub enum Op {
     Ge,
     Like,
     Ilike,
+    /// A regular expression matches some of it.
+    Rlike,
     In,
     NotIn,
     IsNull,

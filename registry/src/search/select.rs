@@ -49,7 +49,7 @@ impl Select<'_> {
         let mut sql = Sql::new(engine, "");
         if let Some(driver) = self.driver {
             sql.push("WITH driver AS MATERIALIZED (");
-            compile::by_index(&mut sql, self.entity, self.query, driver);
+            compile::by_index(&mut sql, self.entity, self.query, driver, true);
             sql.push(") ");
         }
         sql.push("SELECT ").push(self.entity.columns).push(" FROM ");
@@ -107,7 +107,7 @@ impl Select<'_> {
             Field::Metric(_) => self.entity.metrics,
             Field::Param(_) => self.entity.params,
             Field::Tag(_) => self.entity.tags,
-            Field::Attribute(_) | Field::Dataset(_) => None,
+            Field::Attribute(_) | Field::Dataset(_) | Field::Trace(_) => None,
         }
     }
 
@@ -145,14 +145,7 @@ impl Select<'_> {
             compile::scope(sql, column, self.query);
         }
         (self.base)(sql);
-        for condition in &self.query.conditions {
-            // The driver's own rows meet it already.
-            if self.driver.is_some_and(|driver| std::ptr::eq(driver, condition)) {
-                continue;
-            }
-            sql.push(" AND ");
-            compile::condition(sql, self.entity, self.query, condition);
-        }
+        compile::conditions(sql, self.entity, self.query, self.driver);
     }
 
     /// Rows of `phase` of the first order.
@@ -317,7 +310,7 @@ fn direction(order: &Order) -> &'static str {
 fn key_name(order: &Order) -> &str {
     match &order.field {
         Field::Metric(key) | Field::Param(key) | Field::Tag(key) => key,
-        Field::Attribute(_) | Field::Dataset(_) => "",
+        Field::Attribute(_) | Field::Dataset(_) | Field::Trace(_) => "",
     }
 }
 

@@ -35,6 +35,7 @@ pub static LOGGED_MODELS: Entity = Entity {
     params: Some(Child { table: "logged_model_params", owner: "mid", latest: None, indexed: true }),
     tags: Some(Child { table: "logged_model_tags", owner: "mid", latest: None, indexed: true }),
     datasets: false,
+    traces: false,
     scope: Some("l.experiment_id"),
     natural: &[("creation_timestamp", false), ("model_id", true)],
 };
@@ -94,7 +95,7 @@ impl Sorted for LoggedModel {
             Field::Metric(key) => self.metric(key, order.dataset.as_ref()).map_or(Key::Missing, Key::float),
             Field::Param(key) => text(self.params.iter().find(|p| p.key == *key)),
             Field::Tag(key) => text(self.tags.iter().find(|t| t.key == *key)),
-            Field::Dataset(_) => Key::Missing,
+            Field::Dataset(_) | Field::Trace(_) => Key::Missing,
             Field::Attribute(attribute) => match attribute.name {
                 "model_id" => Key::Text(self.model_id.clone()),
                 "name" => Key::Text(self.name.clone()),

@@ -155,6 +155,7 @@ fn word(input: &mut Input<'_>) -> ModalResult<Op> {
     alt((
         keyword("LIKE").value(Op::Like),
         keyword("ILIKE").value(Op::Ilike),
+        keyword("RLIKE").value(Op::Rlike),
         keyword("IN").value(Op::In),
         preceded(not(), keyword("IN")).value(Op::NotIn),
         delimited((keyword("IS"), multispace0), opt(not()), keyword("NULL")).map(null),
@@ -176,13 +177,24 @@ fn identifier(input: &mut Input<'_>) -> ModalResult<Identifier> {
     let first = alt((quoted_name, take_while(1.., is_word).map(str::to_owned)))
         .context(expected("an identifier"))
         .parse_next(input)?;
-    let key = alt((quoted_name, take_while(1.., is_key).map(str::to_owned)));
+    let key = alt((quoted_name, plain_key));
     let rest = opt(preceded('.', cut_err(key).context(expected("a key after the dot")))).parse_next(input)?;
     let span = start..input.current_token_start();
     Ok(match rest {
         Some(key) => Identifier { entity: Some(first), key, span },
         None => Identifier { entity: None, key: first, span },
     })
+}
+
+/// A key without quotes; what follows its last dot may have them: `span.attributes.`my key``.
+fn plain_key(input: &mut Input<'_>) -> ModalResult<String> {
+    let mut key = take_while(1.., is_key).parse_next(input)?.to_owned();
+    if key.ends_with('.')
+        && let Some(last) = opt(quoted_name).parse_next(input)?
+    {
+        key.push_str(&last);
+    }
+    Ok(key)
 }
 
 fn quoted_name(input: &mut Input<'_>) -> ModalResult<String> {

@@ -12,7 +12,7 @@
 //! ```text
 //! filter     = [ comparison { AND comparison } ]
 //! comparison = identifier ( operator value | [NOT] IN list | IS [NOT] NULL )
-//! operator   = "=" | "!=" | "<>" | "<" | "<=" | ">" | ">=" | LIKE | ILIKE
+//! operator   = "=" | "!=" | "<>" | "<" | "<=" | ">" | ">=" | LIKE | ILIKE | RLIKE
 //! identifier = word | quoted | entity "." key        e.g. metrics.loss, tags."my tag", `run name`
 //! value      = number | 'text' | "text"
 //! list       = "(" value { "," value } ")"
@@ -24,6 +24,7 @@ mod grammar;
 mod resolve;
 #[cfg(test)]
 mod tests;
+mod traces;
 
 use super::MlflowError;
 use crate::search::{Condition, Entity, Field, Order};
@@ -87,6 +88,28 @@ impl Grammar {
         check_length("order_by", text)?;
         let parsed = grammar::identifier_alone(text).map_err(|e| e.in_text("order_by", text))?;
         resolve::order_field(self, &parsed).map_err(|e| e.in_text("order_by", text))
+    }
+}
+
+/// The only comparison of a filter that asks for one value: entity, key and value.
+pub fn equality(text: &str) -> Result<(String, String, String), MlflowError> {
+    check_length("filter", text)?;
+    let refuse = |problem: Problem| problem.in_text("filter", text);
+    let mut comparisons = grammar::filter(text).map_err(refuse)?;
+    let (Some(only), true) = (comparisons.pop(), comparisons.is_empty()) else {
+        let shown: String = text.chars().take(100).collect();
+        return Err(refuse(Problem::new(
+            0,
+            format!("Invalid filter: '{shown}'. Expected one filter clause"),
+        )));
+    };
+    if only.op != crate::search::Op::Eq {
+        return Err(refuse(Problem::new(only.op_at, "Invalid comparator, only '=' operator is supported")));
+    }
+    match (only.identifier.entity, only.value) {
+        (Some(entity), grammar::Value::Text(value)) => Ok((entity, only.identifier.key, value)),
+        (Some(_), _) => Err(refuse(Problem::new(only.value_at, "Expected a quoted string value"))),
+        (None, _) => Err(refuse(Problem::new(only.identifier.span.start, "Invalid identifier"))),
     }
 }
 

@@ -4,6 +4,7 @@
 use super::{
     Grammar, Problem,
     grammar::{Comparison, Identifier, OrderClause, Value},
+    traces,
 };
 use crate::search::{Attribute, Condition, DatasetField, Field, Kind, Op, Operand, Order};
 
@@ -12,22 +13,33 @@ const LIST_MAX: usize = 1000;
 /// SQLite refuses patterns of more than 50,000 bytes.
 const PATTERN_MAX_BYTES: usize = 10_000;
 
-const NUMERIC: &[Op] = &[Op::Gt, Op::Ge, Op::Ne, Op::Eq, Op::Lt, Op::Le];
-const TEXTUAL: &[Op] = &[Op::Ne, Op::Eq, Op::Like, Op::Ilike];
+pub(super) const NUMERIC: &[Op] = &[Op::Gt, Op::Ge, Op::Ne, Op::Eq, Op::Lt, Op::Le];
+pub(super) const TEXTUAL: &[Op] = &[Op::Ne, Op::Eq, Op::Like, Op::Ilike];
 
 pub(super) fn condition(grammar: &Grammar, comparison: Comparison) -> Result<Condition, Problem> {
+    if grammar.entity.traces {
+        return traces::condition(grammar, comparison);
+    }
     let field = field(grammar, &comparison.identifier, |a| a.filterable)?;
     check_operator(grammar, &field, &comparison)?;
     let operand = operand(&field, comparison.value, comparison.value_at)?;
-    if let (Op::Like | Op::Ilike, Operand::Text(pattern)) = (comparison.op, &operand)
-        && pattern.len() > PATTERN_MAX_BYTES
-    {
-        return Err(Problem::new(
-            comparison.value_at,
-            format!("A pattern can have at most {PATTERN_MAX_BYTES} bytes"),
-        ));
-    }
+    check_pattern(comparison.op, &operand, comparison.value_at)?;
     Ok(Condition { field, op: comparison.op, operand, or_absent: false })
+}
+
+/// A pattern that the engines can run.
+pub(super) fn check_pattern(op: Op, operand: &Operand, at: usize) -> Result<(), Problem> {
+    let (Op::Like | Op::Ilike | Op::Rlike, Operand::Text(pattern)) = (op, operand) else {
+        return Ok(());
+    };
+    if pattern.len() > PATTERN_MAX_BYTES {
+        return Err(Problem::new(at, format!("A pattern can have at most {PATTERN_MAX_BYTES} bytes")));
+    }
+    if op == Op::Rlike && regex::Regex::new(pattern).is_err() {
+        let text = format!("'{}' is not a valid regular expression", short(pattern));
+        return Err(Problem::new(at, text));
+    }
+    Ok(())
 }
 
 pub(super) fn order(grammar: &Grammar, clause: &OrderClause) -> Result<Order, Problem> {
@@ -36,6 +48,9 @@ pub(super) fn order(grammar: &Grammar, clause: &OrderClause) -> Result<Order, Pr
 }
 
 pub(super) fn order_field(grammar: &Grammar, identifier: &Identifier) -> Result<Field, Problem> {
+    if grammar.entity.traces {
+        return traces::order_field(grammar, identifier);
+    }
     match field(grammar, identifier, |a| a.orderable)? {
         Field::Dataset(_) => Err(Problem::new(identifier.span.start, "Invalid order_by entity: dataset")),
         field => Ok(field),
@@ -76,7 +91,7 @@ fn field(
     }
 }
 
-fn attribute(
+pub(super) fn attribute(
     grammar: &Grammar,
     key: &str,
     at: usize,
@@ -110,7 +125,7 @@ fn check_operator(grammar: &Grammar, field: &Field, comparison: &Comparison) -> 
             Kind::Id => vec![Op::Ne, Op::Eq],
             Kind::Text => TEXTUAL.to_vec(),
         },
-        Field::Param(_) | Field::Tag(_) | Field::Dataset(_) => TEXTUAL.to_vec(),
+        Field::Param(_) | Field::Tag(_) | Field::Dataset(_) | Field::Trace(_) => TEXTUAL.to_vec(),
     };
     let keyed = matches!(field, Field::Param(_) | Field::Tag(_));
     if keyed && grammar.null_checks {
@@ -136,20 +151,24 @@ fn check_operator(grammar: &Grammar, field: &Field, comparison: &Comparison) -> 
         Field::Attribute(a) => a.lists || (a.kind == Kind::Text && grammar.lists_everywhere),
         Field::Dataset(_) => true,
         Field::Param(_) | Field::Tag(_) => grammar.lists_everywhere,
-        Field::Metric(_) => false,
+        Field::Metric(_) | Field::Trace(_) => false,
     };
     if lists {
         valid.extend([Op::In, Op::NotIn]);
     }
+    one_of(op, comparison.op_at, &valid)
+}
+
+pub(super) fn one_of(op: Op, at: usize, valid: &[Op]) -> Result<(), Problem> {
     if valid.contains(&op) {
         return Ok(());
     }
     let names: Vec<String> = valid.iter().map(|op| format!("'{}'", name(*op))).collect();
     let text = format!("Invalid comparator '{}' not one of '{{{}}}'", name(op), names.join(", "));
-    Err(Problem::new(comparison.op_at, text))
+    Err(Problem::new(at, text))
 }
 
-fn operand(field: &Field, value: Value, at: usize) -> Result<Operand, Problem> {
+pub(super) fn operand(field: &Field, value: Value, at: usize) -> Result<Operand, Problem> {
     match (field, value) {
         (_, Value::Nothing) => Ok(Operand::Nothing),
         (_, Value::List(items)) => list(field, items, at),
@@ -183,13 +202,13 @@ fn operand(field: &Field, value: Value, at: usize) -> Result<Operand, Problem> {
                     )
                 }
                 Field::Param(_) => expected_text("parameter", &text),
-                Field::Tag(_) | Field::Metric(_) => expected_text("tag", &text),
+                Field::Tag(_) | Field::Metric(_) | Field::Trace(_) => expected_text("tag", &text),
             },
         )),
     }
 }
 
-fn expected_text(what: &str, found: &str) -> String {
+pub(super) fn expected_text(what: &str, found: &str) -> String {
     format!("Expected a quoted string value for {what} (e.g. 'my-value'). Got value {}", short(found))
 }
 
@@ -234,7 +253,7 @@ fn list(field: &Field, items: Vec<Value>, at: usize) -> Result<Operand, Problem>
 }
 
 /// As much of a caller's text as an error repeats.
-fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> String {
     text.chars().take(100).collect()
 }
 
@@ -248,6 +267,7 @@ fn name(op: Op) -> &'static str {
         Op::Ge => ">=",
         Op::Like => "LIKE",
         Op::Ilike => "ILIKE",
+        Op::Rlike => "RLIKE",
         Op::In => "IN",
         Op::NotIn => "NOT IN",
         Op::IsNull => "IS NULL",

@@ -181,3 +181,65 @@ proptest! {
         prop_assert_eq!(operand, Operand::Float(value));
     }
 }
+
+const TRACES: Grammar = Grammar {
+    entity: &crate::traces::store::TRACES,
+    entity_types: "('attribute', 'trace', 'tag')",
+    lists_everywhere: false,
+    null_checks: true,
+};
+
+#[test]
+fn what_can_be_asked_of_traces() {
+    use crate::search::TraceField;
+    let tag = |key: &str| Field::Tag(key.to_owned());
+    let metadata = |key: &str| Field::Param(key.to_owned());
+    let attribute = |name: &str| Field::Attribute(TRACES.entity.attribute(name).unwrap());
+    let span = |name: &str| Field::Trace(TraceField::SpanAttribute(name.to_owned()));
+    let said = |kind, name: &str| Field::Trace(TraceField::Assessment { kind, name: name.to_owned() });
+    for (text, field, op) in [
+        ("name = 'x'", tag("mlflow.traceName"), Op::Eq),
+        ("trace.name RLIKE '^x'", tag("mlflow.traceName"), Op::Rlike),
+        ("tags.name = 'x'", tag("name"), Op::Eq),
+        ("timestamp > 1", attribute("timestamp_ms"), Op::Gt),
+        ("trace.state = 'OK'", attribute("status"), Op::Eq),
+        ("status NOT IN ('OK')", attribute("status"), Op::NotIn),
+        ("request_metadata.a IS NULL", metadata("a"), Op::IsNull),
+        ("metadata.`a b` ilike 'x'", metadata("a b"), Op::Ilike),
+        ("run_id = 'r'", Field::Trace(TraceField::Run), Op::Eq),
+        ("metadata.mlflow.sourceRun = 'r'", Field::Trace(TraceField::Run), Op::Eq),
+        ("run_id != 'r'", metadata("mlflow.sourceRun"), Op::Ne),
+        ("prompt = 'p/1'", Field::Trace(TraceField::Prompt), Op::Eq),
+        ("trace.text LIKE '%x%'", Field::Trace(TraceField::SpanContent), Op::Like),
+        ("span.type IN ('LLM', 'TOOL')", Field::Trace(TraceField::SpanType), Op::In),
+        ("span.attributes.a.b = 'x'", span("a.b"), Op::Eq),
+        ("span.attributes.`a b` = 'x'", span("a b"), Op::Eq),
+        ("feedback.`a b` >= 0.5", said("feedback", "a b"), Op::Ge),
+        ("expectation.x IS NOT NULL", said("expectation", "x"), Op::IsNotNull),
+        ("issue.id = 'i'", Field::Trace(TraceField::Issue), Op::Eq),
+    ] {
+        let conditions = TRACES.filter(Some(text)).unwrap_or_else(|e| panic!("{text}: {}", e.message));
+        assert_eq!((&conditions[0].field, conditions[0].op), (&field, op), "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn text_close_to_a_filter_of_traces_is_read_or_refused(
+        pieces in proptest::collection::vec(
+            prop_oneof![
+                2 => proptest::sample::select(
+                    vec!["span", "feedback", "attributes", "RLIKE", "prompt", "run_id", "text", "(", "'a/1'", "metadata"]
+                ).prop_map(str::to_owned),
+                3 => piece(),
+            ],
+            0..20,
+        ),
+    ) {
+        let text = pieces.concat();
+        if let Err(error) = TRACES.filter(Some(&text)) {
+            prop_assert!(error.message.contains("(column "), "{}", error.message);
+        }
+        let _ = TRACES.orders(&[text]);
+    }
+}

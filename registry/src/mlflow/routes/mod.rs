@@ -1,6 +1,7 @@
 //! MLflow's routes, one file per group of endpoints.
 
 mod artifacts;
+mod assessments;
 pub(super) mod datasets;
 mod experiments;
 mod graphql;
@@ -9,11 +10,17 @@ mod logged_models;
 pub(super) mod metrics;
 pub(super) mod model_versions;
 mod multipart;
+mod otlp;
 mod registered_models;
 pub(super) mod run_artifacts;
 mod runs;
 pub(super) mod search;
+mod search_traces;
 mod server_info;
+mod trace_artifacts;
+mod trace_metrics;
+mod traces;
+mod traces_v2;
 mod ui_telemetry;
 mod webhooks;
 
@@ -30,6 +37,7 @@ pub fn router() -> Router<App> {
     let not_offered = any(not_offered);
     Router::new()
         .merge(artifacts::router())
+        .merge(assessments::router())
         .merge(datasets::router())
         .merge(experiments::router())
         .merge(graphql::router())
@@ -38,11 +46,17 @@ pub fn router() -> Router<App> {
         .merge(metrics::router())
         .merge(model_versions::router())
         .merge(multipart::router())
+        .merge(otlp::router())
         .merge(registered_models::router())
         .merge(run_artifacts::router())
         .merge(runs::router())
         .merge(search::router())
+        .merge(search_traces::router())
         .merge(server_info::router())
+        .merge(trace_artifacts::router())
+        .merge(trace_metrics::router())
+        .merge(traces::router())
+        .merge(traces_v2::router())
         .merge(ui_telemetry::router())
         .merge(webhooks::router())
         .merge(mount("/{*path}", not_offered.clone()))

@@ -167,7 +167,7 @@ fn page_size(max_results: Option<i64>, default: i64) -> Result<usize, MlflowErro
     Ok(usize::try_from(max).unwrap_or(usize::MAX))
 }
 
-fn experiment_ids(texts: &[String]) -> Result<Vec<i64>, MlflowError> {
+pub(super) fn experiment_ids(texts: &[String]) -> Result<Vec<i64>, MlflowError> {
     if texts.len() > EXPERIMENTS_MAX {
         return Err(MlflowError::invalid(format!(
             "A search can name at most {EXPERIMENTS_MAX} experiments."
@@ -181,7 +181,7 @@ fn experiment_ids(texts: &[String]) -> Result<Vec<i64>, MlflowError> {
 }
 
 /// What page tokens of this search are bound to.
-fn query_id(
+pub(super) fn query_id(
     grammar: Grammar,
     view: ViewType,
     experiment_ids: &[String],
@@ -193,6 +193,6 @@ fn query_id(
     QueryId::of(fixed.into_iter().chain(orders.iter().map(String::as_str)))
 }
 
-fn position(id: QueryId, token: Option<&str>) -> Result<Option<Position>, MlflowError> {
+pub(super) fn position(id: QueryId, token: Option<&str>) -> Result<Option<Position>, MlflowError> {
     Ok(token.map(|token| id.position(token)).transpose().map_err(RunsError::from)?)
 }

@@ -2,12 +2,18 @@
 //! left out, 64-bit integers are JSON numbers, NaN and infinities are strings.
 
 pub mod artifacts;
+pub mod assessments;
 pub mod datasets;
 pub mod experiments;
 pub mod logged_models;
 pub mod metrics;
 pub mod model_registry;
 pub mod runs;
+pub mod time;
+pub mod trace_metrics;
+pub mod trace_requests;
+pub mod traces;
+pub mod traces_v2;
 pub mod webhooks;
 
 use super::{

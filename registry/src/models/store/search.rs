@@ -20,6 +20,7 @@ pub static MODELS: Entity = Entity {
     params: None,
     tags: Some(Child { table: "registered_model_tags", owner: "model_id", latest: None, indexed: false }),
     datasets: false,
+    traces: false,
     scope: None,
     natural: &[("name", true)],
 };
@@ -41,6 +42,7 @@ pub static VERSIONS: Entity = Entity {
     params: None,
     tags: Some(Child { table: "model_version_tags", owner: "version_id", latest: None, indexed: false }),
     datasets: false,
+    traces: false,
     scope: None,
     natural: &[("name", true), ("version_number", false)],
 };

@@ -24,6 +24,7 @@ pub static RUNS: Entity = Entity {
     params: Some(Child { table: "params", owner: "rid", latest: None, indexed: true }),
     tags: Some(Child { table: "tags", owner: "rid", latest: None, indexed: true }),
     datasets: true,
+    traces: false,
     scope: Some("r.experiment_id"),
     natural: &[("start_time", false), ("run_id", true)],
 };
@@ -66,7 +67,7 @@ impl Sorted for RunDetails {
             }
             Field::Param(key) => text(self.params.iter().find(|p| p.key == *key)),
             Field::Tag(key) => text(self.tags.iter().find(|t| t.key == *key)),
-            Field::Dataset(_) => Key::Missing,
+            Field::Dataset(_) | Field::Trace(_) => Key::Missing,
             Field::Attribute(attribute) => match attribute.name {
                 "run_id" => Key::Text(run.run_id.clone()),
                 "run_name" => Key::Text(run.name.clone()),

@@ -26,6 +26,7 @@ pub static EXPERIMENTS: Entity = Entity {
     params: None,
     tags: Some(Child { table: "experiment_tags", owner: "experiment_id", latest: None, indexed: false }),
     datasets: false,
+    traces: false,
     scope: None,
     natural: &[("creation_time", false), ("experiment_id", true)],
 };
