@@ -13,6 +13,7 @@ fn config(data_dir: &Path, database_url: &str) -> Config {
         deployer_mode: "off".into(),
         gateway_url: None,
         mlflow_ui: crate::ui::Source::Off,
+        webhooks: crate::webhooks::Settings::default(),
     }
 }
 

@@ -42,7 +42,7 @@ pub async fn get(app: &App, import_id: &str) -> Result<Import, ImportsError> {
     let mut conn = app.db.snapshot().await?;
     let not_found = || ImportsError::NoImport(import_id.chars().take(100).collect());
     let row = store::find(&mut conn, import_id).await?.ok_or_else(not_found)?;
-    Ok(store::with_counts(&mut conn, vec![row]).await?.pop().ok_or_else(not_found)?)
+    store::with_counts(&mut conn, vec![row]).await?.pop().ok_or_else(not_found)
 }
 
 /// Imports that began before the one of key `before`, the newest first, each with its key.

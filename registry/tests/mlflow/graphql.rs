@@ -148,7 +148,7 @@ async fn what_fails_is_null_and_has_a_message() {
                 r#"mlflowSearchRuns(input: {experimentIds: ["0"], filter: "bogus =="}) { runs { info { runId } } }"#,
                 "filter",
             ),
-            (r#"mlflowSearchRuns(input: {maxResults: 50001}) { runs { info { runId } } }"#, "at most 50000 rows"),
+            ("mlflowSearchRuns(input: {maxResults: 50001}) { runs { info { runId } } }", "at most 50000 rows"),
             (
                 r#"mlflowListArtifacts(input: {runId: "RUN", path: "../x"}) { files { path } }"#,
                 "path",
@@ -210,7 +210,7 @@ async fn look_ups_for_runs_are_bounded() {
     each_server(|server| async move {
         server.run().await;
         // Ten searches find the run ten times: each look-up counts.
-        let fields = (0..10).map(|i| format!("v{i}: modelVersions {{ name }} ")).collect::<String>();
+        let fields = (0..10).map(|i| format!("v{i}: modelVersions {{ name }}")).collect::<Vec<_>>().join(" ");
         let search = |i: usize| format!("s{i}: mlflowSearchRuns(input: {{experimentIds: [\"0\"], maxResults: 9}}) {{ runs {{ {fields} }} }} ");
         let query = format!("{{ {} }}", (0..10).map(search).collect::<String>());
         let answer = server.graphql(&query, json!({})).await;

@@ -29,10 +29,10 @@ pub use schema::{Field, Kind, Message, invalid_value, missing_value, optional, r
 use super::MlflowError;
 use axum::{
     body::{Body, to_bytes},
-    extract::{FromRequest, FromRequestParts, Path, Request},
-    http::{HeaderMap, Method, header, request::Parts},
+    extract::{FromRequest, Request},
+    http::{HeaderMap, Method, header},
 };
-use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::Error as _};
+use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Map, Value};
 
 /// Largest request body: a dataset's profile alone may have 16 MiB.
@@ -55,20 +55,6 @@ impl<S: Send + Sync, T: Message> FromRequest<S> for MlflowJson<T> {
             check_content_type(&parts.headers)?;
         }
         from_body(&read(body).await?).map(Self)
-    }
-}
-
-/// Path parameters.
-pub struct MlflowPath<T>(pub T);
-
-impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for MlflowPath<T> {
-    type Rejection = MlflowError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, MlflowError> {
-        match Path::from_request_parts(parts, state).await {
-            Ok(Path(value)) => Ok(Self(value)),
-            Err(rejection) => Err(MlflowError::invalid(rejection.body_text())),
-        }
     }
 }
 

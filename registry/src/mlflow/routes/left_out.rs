@@ -27,14 +27,14 @@ const SEARCHED: [(&str, &str); 2] =
 pub fn router() -> Router<App> {
     let mut router = Router::new();
     for (path, nothing) in READ {
-        router = router.route(&format!("/ajax-api{path}"), get(move |_: Principal| answer(nothing)));
+        router = router.route(&format!("/ajax-api{path}"), get(async move |_: Principal| answer(nothing)));
     }
     for (path, nothing) in SEARCHED {
-        router = router.route(&format!("/ajax-api{path}"), post(move |_: Principal| answer(nothing)));
+        router = router.route(&format!("/ajax-api{path}"), post(async move |_: Principal| answer(nothing)));
     }
     router
 }
 
-async fn answer(nothing: &'static str) -> Response {
+fn answer(nothing: &'static str) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], nothing).into_response()
 }
