@@ -80,7 +80,7 @@ def test_a_trace_of_an_old_client(traces):
         {"feedback": {"value": None, "error": {"error_code": "E", "error_message": "m"}}},
         {"feedback": {"value": "yes"}, "rationale": "r", "metadata": {"a": "b"}, "span_id": "s"},
         {"expectation": {"value": 7}},
-        {"expectation": {"serialized_value": {"serialization_format": "JSON_FORMAT", "value": "[1, {\"a\": 2}]"}}},
+        {"expectation": {"serialized_value": {"serialization_format": "JSON_FORMAT", "value": '[1, {"a": 2}]'}}},
         {"feedback": {"value": 1}, "source": {"source_type": "CODE"}},
         {"issue": {"issue_name": "slow"}},
     ],
@@ -96,7 +96,9 @@ def test_assessments(traces, said):
     if "feedback" in said:
         change = {"assessment": {"feedback": {"value": 2}, "metadata": {"c": "d"}}, "update_mask": "feedback,metadata"}
         traces.same("PATCH", f"{path}/$assessment", change)
-        override = {"assessment": {"assessment_name": "n", **times, "feedback": {"value": 3}, "overrides": "$assessment"}}
+        override = {
+            "assessment": {"assessment_name": "n", **times, "feedback": {"value": 3}, "overrides": "$assessment"}
+        }
         traces.same("POST", path, override, save={"override": "assessment.assessment_id"})
         traces.same("GET", f"{path}/$assessment")
         traces.same("DELETE", f"{path}/$override")

@@ -70,7 +70,8 @@ pub fn tokens(nodes: &[Node]) -> Option<String> {
 /// The cost of all spans as metadata has it.
 pub fn cost(nodes: &[Node]) -> Option<String> {
     let said = topmost(nodes);
-    let sum = |key: &str| said.iter().filter_map(|value| value.get(key)?.as_f64()).sum::<f64>();
+    // From 0.0: the sum of no doubles is -0.0.
+    let sum = |key: &str| said.iter().filter_map(|value| value.get(key)?.as_f64()).fold(0.0, |a, b| a + b);
     let entries = COST_KEYS.map(|key| (key.to_owned(), Value::Double(sum(key)))).into();
     (!said.is_empty()).then(|| Value::Map(entries).to_json())
 }

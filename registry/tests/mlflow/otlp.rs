@@ -162,6 +162,32 @@ async fn a_summary_has_the_last_word() {
 }
 
 #[tokio::test]
+async fn spans_and_summary_may_arrive_at_once() {
+    each_server(|server| async move {
+        for i in 0..10 {
+            let trace = format!("{i:032x}");
+            let of = |mut span: Value| {
+                span["traceId"] = json!(trace);
+                json!([span])
+            };
+            let child = of(span("00000000000000b2", "00000000000000a1", 1200, 1500, &json!({})));
+            let root = of(span("00000000000000a1", "", 1000, 2000, &json!({})));
+            let summary = json!({"request_time": "1970-01-01T00:00:05Z", "tags": {"team": "blue"}});
+            let id = format!("tr-{trace}");
+            let (first, second, third) =
+                tokio::join!(send(&server, child), send(&server, root), start(&server, &id, summary));
+            assert_eq!([first.status, second.status, third.status], [200; 3]);
+            let whole = server.get(&format!("{V3}/get?trace_id={id}")).await;
+            assert_eq!(whole.body["trace"]["spans"].as_array().unwrap().len(), 2);
+            assert_eq!(whole.text("/trace/trace_info/request_time"), "1970-01-01T00:00:05Z");
+            assert_eq!(whole.text("/trace/trace_info/tags/team"), "blue");
+        }
+        server
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_trace_that_announces_more_spans_is_not_complete() {
     each_server(|server| async move {
         send(&server, json!([span("00000000000000a1", "", 1000, 2000, &json!({}))])).await;

@@ -67,6 +67,7 @@ async fn a_summary_comes_back_and_may_be_completed() {
             assert_snapshot!(old, @r#"
             200 {
               "trace_info": {
+                "execution_time_ms": 0,
                 "experiment_id": "0",
                 "request_id": "tr-1",
                 "request_metadata": [

@@ -8,8 +8,6 @@ use crate::{
     traces::TraceInfo,
 };
 
-const ENDED: &str = "(t.timestamp_ms + COALESCE(t.execution_time_ms, 0))";
-
 /// What can be searched of traces. Their metadata are the params of other objects.
 pub static TRACES: Entity = Entity {
     name: "traces",
@@ -29,7 +27,7 @@ pub static TRACES: Entity = Entity {
             .aliased(&["execution_time"])
             .nullable()
             .indexed(),
-        Attribute::int("end_time_ms", ENDED).aliased(&["end_time"]).indexed(),
+        Attribute::int("end_time_ms", "t.end_time_ms").aliased(&["end_time"]).indexed(),
         Attribute::int("experiment_id", "t.experiment_id").order_only(),
     ],
     metrics: None,

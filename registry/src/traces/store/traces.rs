@@ -62,6 +62,12 @@ pub struct NewTrace {
     pub response_preview: Option<String>,
 }
 
+impl NewTrace {
+    fn end_time_ms(&self) -> i64 {
+        self.timestamp_ms.saturating_add(self.execution_time_ms.unwrap_or_default())
+    }
+}
+
 /// What a change of a trace looks at.
 #[derive(Debug, Clone)]
 pub struct TraceRow {
@@ -78,14 +84,15 @@ pub struct TraceRow {
 /// The new trace's key; `None` where its id is taken.
 pub async fn insert(tx: &mut Conn, new: &NewTrace) -> Result<Option<i64>, DbError> {
     tx.query(
-        "INSERT INTO traces (trace_id, experiment_id, timestamp_ms, execution_time_ms, state, client_request_id,
-             request_preview, response_preview)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING tid",
+        "INSERT INTO traces (trace_id, experiment_id, timestamp_ms, execution_time_ms, end_time_ms, state,
+             client_request_id, request_preview, response_preview)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING tid",
     )
     .bind(new.trace_id.clone())
     .bind(new.experiment_id)
     .bind(new.timestamp_ms)
     .bind(new.execution_time_ms)
+    .bind(new.end_time_ms())
     .bind(new.state.as_str())
     .bind(new.client_request_id.clone())
     .bind(new.request_preview.clone())
@@ -123,13 +130,15 @@ pub async fn lock(tx: &mut Conn, trace_id: &str) -> Result<Option<TraceRow>, DbE
 /// Writes the row's own values and what its metadata says as numbers.
 pub async fn update(tx: &mut Conn, tid: i64, trace: &NewTrace, tokens: Tokens) -> Result<(), DbError> {
     tx.query(
-        "UPDATE traces SET timestamp_ms = $1, execution_time_ms = $2, state = $3, client_request_id = $4,
-             request_preview = $5, response_preview = $6, input_tokens = $7, output_tokens = $8,
-             total_tokens = $9, cache_read_input_tokens = $10, cache_creation_input_tokens = $11
-         WHERE tid = $12",
+        "UPDATE traces SET timestamp_ms = $1, execution_time_ms = $2, end_time_ms = $3, state = $4,
+             client_request_id = $5, request_preview = $6, response_preview = $7, input_tokens = $8,
+             output_tokens = $9, total_tokens = $10, cache_read_input_tokens = $11,
+             cache_creation_input_tokens = $12
+         WHERE tid = $13",
     )
     .bind(trace.timestamp_ms)
     .bind(trace.execution_time_ms)
+    .bind(trace.end_time_ms())
     .bind(trace.state.as_str())
     .bind(trace.client_request_id.clone())
     .bind(trace.request_preview.clone())
