@@ -15,15 +15,14 @@ from server import Server
 
 # These have suites of their own.
 ELSEWHERE = re.compile(r"/mlflow/traces|/graphql|/demo/|get-trace-artifact")
+# Twins under /ajax-api go the same way (test_routes.py shows that they are there).
+TWINS = {endpoint.path for endpoint in endpoints() if endpoint.path.startswith("/api/")}
 ENDPOINTS = [
     endpoint
     for endpoint in endpoints()
-    if endpoint.path.startswith(("/api/", "/get-", "/model-")) or "hand" in endpoint.path or endpoint.fields
+    if endpoint.fields and endpoint.path.replace("/ajax-api/", "/api/") not in TWINS - {endpoint.path}
     if not endpoint.left_out and not ELSEWHERE.search(endpoint.path)
 ]
-# Twins under /ajax-api go the same way (test_routes.py shows that they are there).
-PATHS = {endpoint.path for endpoint in ENDPOINTS}
-ENDPOINTS = [e for e in ENDPOINTS if e.fields and e.path.replace("/ajax-api/", "/api/") not in PATHS - {e.path}]
 
 JSON = {"Content-Type": "application/json"}
 MESSAGE_MAX_CHARS = 2_000

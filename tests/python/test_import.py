@@ -18,7 +18,7 @@ from server import BINARY, Server, environment
 from stored import validate_referrers
 
 # A Python whose MLflow is 2.22, for a server of that version; without it that part is left out.
-OLD_PYTHON = os.environ.get("WAYBILL_TEST_MLFLOW2_PYTHON")
+OLD_PYTHON = os.environ.get("WAYBILL_TEST_PYTHON_2_22")
 
 
 class Old:
@@ -375,7 +375,7 @@ def with_old_client(*arguments):
     assert result.returncode == 0, result.stderr[-3000:]
 
 
-@pytest.mark.skipif(not OLD_PYTHON, reason="WAYBILL_TEST_MLFLOW2_PYTHON names no Python with MLflow 2.22")
+@pytest.mark.skipif(not OLD_PYTHON, reason="WAYBILL_TEST_PYTHON_2_22 names no Python with MLflow 2.22")
 def test_a_server_of_version_2(make_server, tmp_path):
     """Filled and compared by the client of its own version, which then talks to a Waybill as well."""
     reference = Reference(tmp_path, python=OLD_PYTHON).wait()

@@ -101,16 +101,17 @@ impl Server {
         self.send("GET", &format!("{BASE}/{path}"), headers, b"").await
     }
 
-    /// Files in the artifacts folder, beside locks.
+    /// Files in the artifacts folder, beside locks and the registry's id.
     pub fn objects(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let mut open = vec![self.artifacts.clone()];
         while let Some(dir) = open.pop() {
             for entry in std::fs::read_dir(dir).unwrap() {
                 let path = entry.unwrap().path();
+                let ours = path.file_name().is_some_and(|name| name == "lock" || name == "registry-id");
                 match path.is_dir() {
                     true => open.push(path),
-                    false if path.file_name().unwrap() != "lock" => found.push(path),
+                    false if !ours => found.push(path),
                     false => {}
                 }
             }

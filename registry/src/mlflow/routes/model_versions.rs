@@ -10,6 +10,7 @@ use crate::{
     artifacts::{ArtifactPath, Place, VERSIONS, routes::download},
     audit::Cause,
     http::RequestId,
+    logged_models,
     mlflow::{
         ErrorCode, MlflowError, MlflowJson,
         filter::Grammar,
@@ -71,6 +72,11 @@ async fn create(
     request_id: RequestId,
     MlflowJson(request): MlflowJson<CreateModelVersion>,
 ) -> Result<Json<ModelVersionResponse>, MlflowError> {
+    let tags = tags(request.tags);
+    if let Some(model_id) = request.model_id.as_deref().filter(|_| !models::marks_prompt(&tags)) {
+        // The version is noted in the logged model, which must be there and not deleted.
+        logged_models::get(&app, model_id, false).await?;
+    }
     let asked = Registering {
         name: request.name,
         from: Content::Source(request.source),
@@ -78,7 +84,7 @@ async fn create(
         run_id: request.run_id,
         run_link: request.run_link,
         logged_model_id: request.model_id,
-        tags: tags(request.tags),
+        tags,
         make_model: false,
         once: None,
         imported: None,

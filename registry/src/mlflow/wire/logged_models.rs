@@ -64,12 +64,11 @@ impl Message for SetLoggedModelTags {
 
 #[derive(Debug, Deserialize)]
 pub struct LogLoggedModelParamsRequest {
-    #[serde(default, deserialize_with = "nullable")]
     pub params: Vec<Pair>,
 }
 
 impl Message for LogLoggedModelParamsRequest {
-    const FIELDS: &'static [Field] = &[optional("params", Kind::Messages(PAIR))];
+    const FIELDS: &'static [Field] = &[required("params", Kind::Messages(PAIR))];
 }
 
 #[derive(Debug, Deserialize)]
