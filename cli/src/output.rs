@@ -95,6 +95,15 @@ pub fn or_dash(value: Option<impl Display>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
+/// A revision's lockfile and image in a table.
+pub fn digests(revision: Option<&waybill_client::api::Revision>) -> [String; 2] {
+    let twelve = |digest: &str| digest.trim_start_matches("sha256:").chars().take(12).collect();
+    match revision {
+        Some(revision) => [revision.lock_digest.hex()[..12].to_owned(), twelve(&revision.image_digest)],
+        None => ["-", "-"].map(str::to_owned),
+    }
+}
+
 /// `sha256:` and twelve digits: enough to compare by eye.
 pub fn short(digest: &waybill_proof::Digest) -> String {
     format!("sha256:{}", &digest.hex()[..12])

@@ -249,3 +249,29 @@ fn a_reader_that_leaves_is_a_good_end() {
     let output = Command::new("bash").args(["-c", &line]).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
 }
+
+#[test]
+fn a_password_of_an_index_is_refused_in_its_url_and_taken_from_a_file() {
+    let url = "https://user:s3cret@pypi.example/simple";
+    for command in [&["serve"][..], &["images", "base"]] {
+        let folder = tempfile::tempdir().unwrap();
+        let run = |flags: &[&str]| {
+            let mut command_line = command.to_vec();
+            let data = folder.path().to_str().unwrap();
+            if command[0] == "serve" {
+                command_line.extend(["--data-dir", data, "--listen", "127.0.0.1:0"]);
+                command_line.extend(["--gateway-listen", "127.0.0.1:0"]);
+            }
+            command_line.extend(flags);
+            self::command().args(&command_line).env("DOCKER_HOST", "unix:///nonexistent").output().unwrap()
+        };
+        let refused = run(&["--index-url", url]);
+        let said = stderr(&refused);
+        assert_eq!(refused.status.code(), Some(2), "{said}");
+        assert!(said.contains("--netrc") && said.contains("without user and password"), "{said}");
+        assert!(!said.contains("s3cret"), "{said}");
+        let missing = run(&["--netrc", "/nowhere/netrc"]);
+        assert_eq!(missing.status.code(), Some(1));
+        assert!(stderr(&missing).contains("/nowhere/netrc"), "{}", stderr(&missing));
+    }
+}

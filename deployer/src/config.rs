@@ -1,6 +1,6 @@
 //! What a deployer is told.
 
-use crate::{engine::Limits, ports::PortRange};
+use crate::{engine::Limits, images::Index, ports::PortRange};
 use std::{path::PathBuf, time::Duration};
 
 /// Settings of a [`crate::Deployer`].
@@ -31,6 +31,8 @@ pub struct Config {
     /// are out of reach; left out, containers are reached by bridge address.
     pub publish_ports: Option<PortRange>,
     pub deadlines: Deadlines,
+    /// Id of a registry that may take the place of the one served so far.
+    pub accept_registry: Option<String>,
     /// How long an environment stays ours after the last sign of life.
     pub lease_ttl: Duration,
 }
@@ -42,6 +44,8 @@ pub struct ImagesConfig {
     pub base: String,
     /// Package index instead of PyPI. It is visible in the engine's records: no password in it.
     pub index_url: Option<String>,
+    /// File in netrc format with the index's user and password.
+    pub netrc: Option<PathBuf>,
     /// Only packages published before this (RFC 3339).
     pub cut_off: Option<String>,
 }
@@ -62,6 +66,8 @@ pub struct Deadlines {
     pub drain: Duration,
     /// From the request to stop to the kill.
     pub stop: Duration,
+    /// How long a rollout waits for an engine that does not answer.
+    pub engine: Duration,
 }
 
 impl Config {
@@ -82,14 +88,22 @@ impl Config {
             max_concurrent: 64,
             publish_ports: None,
             deadlines: Deadlines::default(),
+            accept_registry: None,
             lease_ttl: Duration::from_secs(15),
         }
     }
 }
 
+impl ImagesConfig {
+    /// Where packages come from.
+    pub fn index(&self) -> Index<'_> {
+        Index { url: self.index_url.as_deref(), netrc: self.netrc.as_deref() }
+    }
+}
+
 impl Default for ImagesConfig {
     fn default() -> Self {
-        Self { base: "waybill-base:py3.11".to_owned(), index_url: None, cut_off: None }
+        Self { base: "waybill-base:py3.11".to_owned(), index_url: None, netrc: None, cut_off: None }
     }
 }
 
@@ -104,6 +118,7 @@ impl Default for Deadlines {
             switch: Duration::from_secs(30),
             drain: Duration::from_secs(30),
             stop: Duration::from_secs(10),
+            engine: Duration::from_mins(5),
         }
     }
 }

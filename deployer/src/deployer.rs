@@ -11,6 +11,7 @@ use crate::{
     lockstore::LockStore,
     ports::PortPool,
     reconcile::Reconciler,
+    registry::KnownRegistry,
     routing::Routing,
     shared::{Shared, Turns},
 };
@@ -29,6 +30,8 @@ use waybill_proof::keys::{FileKey, InvalidKey, KeyError, KeyRole, PublicKey, Sig
 
 const RETRY_WAIT: Duration = Duration::from_secs(1);
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Events that come while nobody listens are missed: the pause is short.
+const LISTEN_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Why a deployer cannot start. An engine that does not run is no reason: it is waited for.
 #[derive(Debug, thiserror::Error)]
@@ -132,6 +135,7 @@ fn open(config: Config, client: Client, engine: Arc<dyn Engine>) -> Result<(Shar
     let followers = Followers::open(Arc::clone(&engine), client.clone(), positions).map_err(at)?;
     let shared = Shared {
         locks: LockStore::open(folder.join("locks")).map_err(at)?,
+        registry: KnownRegistry::open(&folder, config.accept_registry.clone()).map_err(at)?,
         holder: format!("{}/{instance}", host_name()),
         ports: config.publish_ports.map(PortPool::new),
         claims: Claims::default(),
@@ -204,9 +208,12 @@ async fn watch(shared: Arc<Shared>, wakes: Vec<Arc<Notify>>) {
                 wake.notify_one();
             }
         }
-        // The engine went away, or is not there yet: each environment notices by itself.
+        // The engine went away, and what ended with it was not told: each environment looks at once.
+        for wake in &wakes {
+            wake.notify_one();
+        }
         sleep(wait).await;
-        wait = (wait * 2).min(RETRY_WAIT_MAX);
+        wait = (wait * 2).min(LISTEN_WAIT_MAX);
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// Id of the deployer that made it: several deployers may share an engine.
 pub const INSTANCE: &str = "io.waybill.instance";
-/// [`SERVE`] or [`RESOLVE`].
+/// [`SERVE`] or [`RESOLVE`]; the latter also of containers that install.
 pub const PURPOSE: &str = "io.waybill.purpose";
 pub const SERVE: &str = "serve";
 pub const RESOLVE: &str = "resolve";
@@ -20,6 +20,9 @@ pub const SPEC_HASH: &str = "io.waybill.spec-hash";
 pub const RUNTIME: &str = "io.waybill.runtime";
 pub const ROLLOUT: &str = "io.waybill.rollout";
 pub const GENERATION: &str = "io.waybill.generation";
+
+/// Set where the container's answers name its revision.
+pub const TELLS_REVISION: &str = "io.waybill.tells-revision";
 
 /// Of every container with this purpose.
 pub fn of(instance: &str, purpose: &str) -> BTreeMap<String, String> {

@@ -16,11 +16,14 @@ mod patience;
 pub mod plan;
 mod ports;
 mod reconcile;
+mod registry;
 mod rollout;
 mod routing;
 mod runtime;
 mod shared;
+mod verify;
 
 pub use config::{Config, Deadlines, ImagesConfig};
 pub use deployer::{Deployer, StartError};
 pub use ports::{InvalidPortRange, PortRange};
+pub use verify::hold_unverified_routes;

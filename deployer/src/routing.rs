@@ -2,7 +2,7 @@
 //! became of it.
 
 use crate::{
-    gateway::routes::{Backend, GatewayStatus, Route, RouteFileError, RouteTable},
+    gateway::routes::{Backend, GatewayStatus, Route, RouteFileError, RouteTable, boot_id},
     http::{GetError, Http},
     plan::{RouteState, Target},
 };
@@ -106,6 +106,7 @@ impl Routing {
             upstream: target.upstream.clone(),
             weight: 100,
             max_concurrent: self.max_concurrent,
+            tells_revision: target.tells_revision,
         });
         let mut next = without(&table, environment, model);
         next.routes.push(Route {
@@ -231,7 +232,7 @@ fn find<'a>(table: &'a RouteTable, environment: &str, model: &str) -> Option<&'a
 
 fn without(table: &RouteTable, environment: &str, model: &str) -> RouteTable {
     let others = table.routes.iter().filter(|r| !(r.environment == environment && r.model == model));
-    RouteTable { generation: table.generation, routes: others.cloned().collect() }
+    RouteTable { generation: table.generation, boot_id: boot_id(), routes: others.cloned().collect() }
 }
 
 fn state(route: &Route) -> RouteState {
@@ -240,6 +241,7 @@ fn state(route: &Route) -> RouteState {
         Some(backend) => RouteState::To(Target {
             revision_id: backend.revision_id.clone(),
             upstream: backend.upstream.clone(),
+            tells_revision: backend.tells_revision,
         }),
     }
 }
@@ -254,7 +256,8 @@ mod tests {
     }
 
     fn target(revision: &str) -> Target {
-        Target { revision_id: revision.to_owned(), upstream: "http://172.17.0.2:8080".to_owned() }
+        let upstream = "http://172.17.0.2:8080".to_owned();
+        Target { revision_id: revision.to_owned(), upstream, tells_revision: true }
     }
 
     #[test]

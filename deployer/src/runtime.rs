@@ -11,6 +11,8 @@ pub struct Runtime {
     /// The lockfile must hold one package of each group.
     pub needs: &'static [&'static [&'static str]],
     pub command: &'static [&'static str],
+    /// Option of the command that adds a field `name:value` to the head of every answer.
+    pub answer_field: &'static str,
     pub environment: &'static [(&'static str, &'static str)],
     pub port: u16,
     /// Answers 200 once the model is loaded.
@@ -47,6 +49,7 @@ pub const MLFLOW_PYFUNC: Runtime = Runtime {
         "8080",
         "--no-access-log",
     ],
+    answer_field: "--header",
     environment: &[
         ("__pyfunc_model_path__", "/opt/ml/model"),
         ("HOME", "/tmp"),

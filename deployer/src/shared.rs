@@ -2,7 +2,7 @@
 
 use crate::{
     Config, cache::ModelCache, claims::Claims, engine::Engine, followers::Followers, http::Http,
-    lockstore::LockStore, ports::PortPool, routing::Routing,
+    lockstore::LockStore, ports::PortPool, registry::KnownRegistry, routing::Routing,
 };
 use std::{
     collections::HashMap,
@@ -28,6 +28,7 @@ pub struct Shared {
     pub instance: String,
     /// Host and instance: who we are to the registry.
     pub holder: String,
+    pub registry: KnownRegistry,
     pub ports: Option<PortPool>,
     pub claims: Claims,
     pub turns: Turns,

@@ -5,6 +5,8 @@
 
 #[path = "docker/empty_registry.rs"]
 mod empty_registry;
+#[path = "docker/private_index.rs"]
+mod private_index;
 
 use bytes::Bytes;
 use std::{
@@ -15,7 +17,7 @@ use std::{
 use waybill_deployer::{
     Config, Deployer,
     engine::{ContainerSpec, ContainerState, DockerEngine, Engine, EngineError, Image, Limits, Mount, Tmpfs},
-    images::{ResolveError, ResolveRequest, resolve},
+    images::{Index, ResolveError, ResolveRequest, resolve},
 };
 use waybill_proof::keys::{FileKey, Signer};
 
@@ -161,8 +163,13 @@ async fn a_running_container_has_an_address_and_its_log_ends_with_it() {
 async fn resolution(requirements: &str) -> Option<(Result<String, ResolveError>, Vec<String>)> {
     let (engine, base) = engine().await?;
     let lines = Mutex::new(Vec::new());
-    let request =
-        ResolveRequest { base: &base, requirements, index_url: None, cut_off: None, labels: BTreeMap::new() };
+    let request = ResolveRequest {
+        base: &base,
+        requirements,
+        index: Index::default(),
+        cut_off: None,
+        labels: BTreeMap::new(),
+    };
     let sink = |line: &str| lines.lock().unwrap().push(line.to_owned());
     let result = resolve(&engine, request, &sink).await.map(|r| r.text);
     Some((result, lines.into_inner().unwrap()))
@@ -207,48 +214,93 @@ async fn an_engine_that_does_not_run_is_named_with_a_way_out() {
     let engine = DockerEngine::new(Some("unix:///nonexistent/docker.sock"));
     let message = engine.check().await.unwrap_err().to_string();
     assert!(message.contains("/nonexistent/docker.sock"), "{message}");
-    assert!(message.contains("systemctl start docker") && message.contains("--no-deployer"), "{message}");
+    assert!(message.contains("systemctl start docker") && message.contains("DOCKER_HOST"), "{message}");
+    // Not every command that needs the engine serves a registry.
+    assert!(!message.contains("--no-deployer"), "{message}");
 }
 
-/// A container with the labels of a deployer whose registry knows no such deployment.
+/// Starts a container with the labels of a deployer's instance; its id.
+async fn labelled(engine: &DockerEngine, base: &Image, instance: &str) -> String {
+    let mut spec = spec(base, &["sleep", "600"]);
+    spec.labels = [
+        ("io.waybill.instance", instance),
+        ("io.waybill.purpose", "serve"),
+        ("io.waybill.environment", "staging"),
+        ("io.waybill.model", "iris"),
+        ("io.waybill.revision", "rev_1"),
+        ("io.waybill.runtime", "mlflow-pyfunc"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    let id = engine.create(&spec).await.unwrap();
+    engine.start(&id).await.unwrap();
+    id
+}
+
+fn new_instance(folder: &tempfile::TempDir) -> String {
+    let instance = uuid::Uuid::new_v4().simple().to_string()[..16].to_owned();
+    std::fs::write(folder.path().join("instance"), &instance).unwrap();
+    instance
+}
+
+async fn deployer(folder: &tempfile::TempDir, accept_registry: Option<&str>) -> Deployer {
+    let key = FileKey::generate().unwrap();
+    let mut config = Config::new(folder.path(), vec![key.public_key_pem().to_owned()]);
+    config.accept_registry = accept_registry.map(str::to_owned);
+    Deployer::start(config, empty_registry::client()).await.unwrap()
+}
+
+async fn runs(engine: &DockerEngine, id: &str) -> bool {
+    let found = engine.container(id).await.unwrap();
+    matches!(found.map(|container| container.state), Some(ContainerState::Running { .. }))
+}
+
+async fn is_removed(engine: &DockerEngine, id: &str) -> bool {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while engine.container(id).await.unwrap().is_some() && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    engine.container(id).await.unwrap().is_none()
+}
+
 #[tokio::test]
 async fn orphans_are_removed_and_containers_of_others_are_not() {
     let Some((engine, base)) = engine().await else { return };
     let folder = tempfile::tempdir().unwrap();
-    let instance = &uuid::Uuid::new_v4().simple().to_string()[..16];
-    let stranger = &uuid::Uuid::new_v4().simple().to_string()[..16];
-    std::fs::write(folder.path().join("instance"), instance).unwrap();
-    let mut ids = Vec::new();
-    for owner in [instance, stranger] {
-        let mut spec = spec(&base, &["sleep", "600"]);
-        spec.labels = [
-            ("io.waybill.instance", owner),
-            ("io.waybill.purpose", "serve"),
-            ("io.waybill.environment", "staging"),
-            ("io.waybill.model", "iris"),
-            ("io.waybill.revision", "rev_1"),
-            ("io.waybill.runtime", "mlflow-pyfunc"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into();
-        let id = engine.create(&spec).await.unwrap();
-        engine.start(&id).await.unwrap();
-        ids.push(id);
-    }
-
-    let key = FileKey::generate().unwrap();
-    let config = Config::new(folder.path(), vec![key.public_key_pem().to_owned()]);
-    let deployer = Deployer::start(config, empty_registry::client()).await.unwrap();
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while engine.container(&ids[0]).await.unwrap().is_some() && Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    let orphan = labelled(&engine, &base, &new_instance(&folder)).await;
+    let other = labelled(&engine, &base, "0123456789abcdef").await;
+    let deployer = deployer(&folder, None).await;
+    let removed = is_removed(&engine, &orphan).await;
     deployer.stop().await;
-    let orphan = engine.container(&ids[0]).await.unwrap();
-    let other = engine.container(&ids[1]).await.unwrap();
-    for id in &ids {
+    let stays = runs(&engine, &other).await;
+    for id in [&orphan, &other] {
         engine.remove(id).await.unwrap();
     }
-    assert_eq!(orphan, None);
-    assert!(matches!(other.map(|c| c.state), Some(ContainerState::Running { .. })));
+    assert!(removed && stays, "the orphan is removed: {removed}, the other one stays: {stays}");
+}
+
+/// What a lost database looks like: a registry that desires nothing, and is not the one served so
+/// far.
+#[tokio::test]
+async fn another_registry_takes_nothing_away_before_it_is_accepted() {
+    let Some((engine, base)) = engine().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let id = labelled(&engine, &base, &new_instance(&folder)).await;
+    std::fs::write(folder.path().join("registry"), "the one before").unwrap();
+    let routes = folder.path().join("routes.json");
+    let table = r#"{"generation":1,"routes":[{"environment":"staging","model":"iris","backends":[]}]}"#;
+    std::fs::write(&routes, table).unwrap();
+
+    let stranger = deployer(&folder, None).await;
+    // Long enough for several looks.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    stranger.stop().await;
+    let kept = runs(&engine, &id).await && std::fs::read_to_string(&routes).unwrap() == table;
+
+    let accepted = deployer(&folder, Some(empty_registry::ID)).await;
+    let removed = is_removed(&engine, &id).await;
+    accepted.stop().await;
+    engine.remove(&id).await.unwrap();
+    assert!(kept, "nothing changes before the registry is accepted");
+    assert!(removed, "and then what it does not desire goes");
 }

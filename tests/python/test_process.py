@@ -306,7 +306,8 @@ def test_a_full_disk(make_server, small_disk):
 
 def test_serve_without_docker(make_server):
     """No Docker Engine: everything but deploying works, and the log says what to do."""
-    server = make_server(deployer=True, env={"DOCKER_HOST": "unix:///nonexistent/docker.sock"}).start()
+    nowhere = {"DOCKER_HOST": "unix:///nonexistent/docker.sock"}
+    server = make_server("--engine-wait-s", "3", deployer=True, env=nowhere).start()
     assert server.mlflow("POST", "experiments/create", {"name": "no docker"}).status_code == 200
     deadline = time.monotonic() + 20
     while "--no-deployer" not in server.log and time.monotonic() < deadline:
@@ -317,7 +318,12 @@ def test_serve_without_docker(make_server):
     server.cli("push", server.folder / "plain", "plain")
     result = server.cli("promote", "plain@1", "--to", "staging", check=False, timeout=120)
     assert result.returncode != 0
-    assert "docker" in (result.stdout + result.stderr).lower()
+    for advice in ("ENGINE_UNAVAILABLE", "/nonexistent/docker.sock", "systemctl start docker", "--no-deployer"):
+        assert advice in result.stderr, f"{advice}: {result.stderr}"
+    assert "waiting for the engine" in result.stdout + result.stderr
+    made = server.cli("images", "base", check=False, env=nowhere)
+    assert made.returncode != 0 and "systemctl start docker" in made.stderr, made.stderr
+    assert "--no-deployer" not in made.stderr, "there is nothing to serve"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["serve", "--help"], ["promote", "--help"]])

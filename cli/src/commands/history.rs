@@ -1,6 +1,6 @@
 use crate::{context::Context, failure::Failure, output};
 use jiff::Timestamp;
-use waybill_client::api::{History, Promotion, PromotionKind, ServingInterval};
+use waybill_client::api::{History, Outage, Promotion, PromotionKind, ServingInterval};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,18 +33,48 @@ fn print(history: &History, args: &Args) {
     let now_ms = Timestamp::now().as_millisecond();
     let rows = history.serving.iter().map(|interval| serving_row(interval, now_ms)).collect();
     let nothing = format!("{} never served there.", args.name);
-    output::table(["VERSION", "FROM", "TO", "FOR", "BY", "WHY"], rows, &nothing);
+    output::table(["VERSION", "FROM", "TO", "FOR", "DOWN", "LOCKFILE", "IMAGE", "BY", "WHY"], rows, &nothing);
+    print_outages(history, now_ms);
     output::line("\nAsked for, newest first:");
     let rows = history.promotions.iter().map(promotion_row).collect();
     output::table(["AT", "WHAT", "VERSION", "FROM", "TO", "BY", "WHY"], rows, "Nothing.");
 }
 
-fn serving_row(interval: &ServingInterval, now_ms: i64) -> [String; 6] {
+fn print_outages(history: &History, now_ms: i64) {
+    let of = |interval: &ServingInterval| {
+        let version = interval.version;
+        interval.outages.iter().map(|outage| outage_row(version, outage, now_ms)).collect::<Vec<_>>()
+    };
+    let rows: Vec<_> = history.serving.iter().flat_map(of).collect();
+    if !rows.is_empty() {
+        output::line("\nDid not answer, newest first:");
+        output::table(["VERSION", "FROM", "TO", "FOR", "WHY"], rows, "");
+    }
+}
+
+fn outage_row(version: i64, outage: &Outage, now_ms: i64) -> [String; 5] {
+    let why = outage.reason.as_deref().and_then(|reason| reason.lines().next());
+    [
+        version.to_string(),
+        output::time(outage.from_ms),
+        outage.to_ms.map_or_else(|| "now".to_owned(), output::time),
+        output::duration(outage.to_ms.unwrap_or(now_ms) - outage.from_ms),
+        output::plain(why.unwrap_or_default()),
+    ]
+}
+
+fn serving_row(interval: &ServingInterval, now_ms: i64) -> [String; 9] {
+    let [lockfile, image] = output::digests(interval.revision.as_ref());
+    let down = interval.outages.iter().map(|outage| outage.to_ms.unwrap_or(now_ms) - outage.from_ms);
+    let down = Some(down.sum()).filter(|_| !interval.outages.is_empty());
     [
         interval.version.to_string(),
         output::time(interval.from_ms),
         interval.to_ms.map_or_else(|| "now".to_owned(), output::time),
         output::duration(interval.to_ms.unwrap_or(now_ms) - interval.from_ms),
+        output::or_dash(down.map(output::duration)),
+        lockfile,
+        image,
         output::plain(&interval.actor),
         output::plain(interval.reason.as_deref().unwrap_or_default()),
     ]

@@ -1,4 +1,9 @@
-use crate::{context::Context, failure::Failure, output};
+use crate::{
+    context::Context,
+    failure::Failure,
+    output,
+    serve::{check_index_url, check_readable},
+};
 use clap::Subcommand;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -14,6 +19,7 @@ Examples:
   waybill images base
   waybill images base --python 3.12 --from python:3.12-slim
   waybill images base --ca-bundle /etc/ssl/certs/proxy.pem --index-url https://pypi.example/simple
+  waybill images base --index-url https://pypi.example/simple --netrc /etc/waybill/netrc
   waybill images list
 
 Environment images are made by themselves, one for each lockfile, on top of a base image.";
@@ -58,10 +64,15 @@ struct BaseArgs {
     /// Package index instead of PyPI
     #[arg(long, env = "WAYBILL_INDEX_URL", value_name = "URL", hide_env_values = true)]
     index_url: Option<String>,
+    /// File in netrc format with the index's user and password; no image and no record of the engine
+    /// ever holds it
+    #[arg(long, env = "WAYBILL_NETRC", value_name = "FILE", hide_env_values = true)]
+    netrc: Option<PathBuf>,
     /// Folder of wheels that the base carries, looked into besides the index
     #[arg(long, value_name = "DIR")]
     wheels: Option<PathBuf>,
-    /// Make it anew although one of the same options is there, e.g. for Debian's updates
+    /// Make it anew although one of the same options is there, e.g. for Debian's updates; versions
+    /// that served before keep their images
     #[arg(long)]
     rebuild: bool,
     /// Tag of the image [default: waybill-base:pyX.Y]
@@ -89,6 +100,12 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 }
 
 async fn build(args: BaseArgs, docker_host: Option<String>, context: &Context) -> Result<(), Failure> {
+    if let Some(url) = &args.index_url {
+        check_index_url(url)?;
+    }
+    if let Some(path) = &args.netrc {
+        check_readable(path)?;
+    }
     let defaults = BaseOptions::default();
     let source = match args.from {
         Some(image) => BaseSource::From(image),
@@ -102,6 +119,7 @@ async fn build(args: BaseArgs, docker_host: Option<String>, context: &Context) -
         mirror: args.mirror.unwrap_or(defaults.mirror),
         ca_bundle: args.ca_bundle,
         index_url: args.index_url,
+        netrc: args.netrc,
         wheels: args.wheels,
         rebuild: args.rebuild,
         docker_host,

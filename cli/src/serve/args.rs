@@ -150,6 +150,16 @@ pub struct ServeArgs {
         help_heading = "Deployer"
     )]
     pub index_url: Option<String>,
+    /// File in netrc format with the index's user and password; no image and no record of the engine
+    /// ever holds it
+    #[arg(
+        long,
+        env = "WAYBILL_NETRC",
+        value_name = "FILE",
+        hide_env_values = true,
+        help_heading = "Deployer"
+    )]
+    pub netrc: Option<PathBuf>,
     /// Resolve with packages published before this time only (RFC 3339)
     #[arg(
         long,
@@ -159,6 +169,25 @@ pub struct ServeArgs {
         help_heading = "Deployer"
     )]
     pub packages_before: Option<String>,
+    /// How long rollouts wait for an engine that does not answer before they fail [default: 300]
+    #[arg(
+        long,
+        env = "WAYBILL_ENGINE_WAIT_S",
+        value_name = "SECONDS",
+        hide_env_values = true,
+        help_heading = "Deployer"
+    )]
+    pub engine_wait_s: Option<u64>,
+    /// Serve the registry of this id from now on, although this deployer served another one before:
+    /// what that one desired and this one does not is removed
+    #[arg(
+        long,
+        env = "WAYBILL_ACCEPT_REGISTRY",
+        value_name = "ID",
+        hide_env_values = true,
+        help_heading = "Deployer"
+    )]
+    pub accept_registry: Option<String>,
     /// Reach containers by these ports of the loopback address instead of their bridge addresses: for
     /// engines whose bridge is out of reach
     #[arg(
@@ -252,6 +281,9 @@ impl ServeArgs {
             docker_host: self.docker_host.or(file.docker_host),
             base_image: self.base_image.or(file.base_image),
             index_url: self.index_url.or(file.index_url),
+            netrc: self.netrc.or(file.netrc),
+            engine_wait_s: self.engine_wait_s.or(file.engine_wait_s),
+            accept_registry: self.accept_registry.or(file.accept_registry),
             packages_before: self.packages_before.or(file.packages_before),
             publish_ports: self.publish_ports.or(file.publish_ports),
             container_memory_mib: self.container_memory_mib.or(file.container_memory_mib),

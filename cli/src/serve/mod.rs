@@ -12,6 +12,7 @@ mod signals;
 mod storage;
 
 pub use args::ServeArgs;
+pub use deploy::{check_index_url, check_readable};
 pub use lock::DataDirLock;
 pub use settings::check_exposure;
 pub use signals::EndSignals;
@@ -36,6 +37,7 @@ pub async fn run(args: ServeArgs) -> Result<(), Failure> {
     let _lock = DataDirLock::take(&settings.data_dir)?;
     let listener = bind(settings.listen).await?;
     settings.listen = listener.local_addr()?;
+    deploy::check_routes(&settings).await;
     let gateway = start_gateway(&mut settings).await?;
     let registry = Registry::open(registry_config(&settings)).await.map_err(Failure::failed)?;
     registry.start_duties();

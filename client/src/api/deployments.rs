@@ -36,6 +36,10 @@ pub struct DesiredRevision {
     #[schema(value_type = String)]
     pub manifest_digest: Digest,
     pub rollout_id: String,
+    /// What this version ran when it served last, in any environment: a rollout runs the same
+    /// lockfile and image again. Absent for a version that has never served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served_as: Option<Revision>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -44,6 +48,24 @@ pub struct ServingRevision {
     pub version: i64,
     pub version_uid: String,
     pub since_ms: i64,
+    /// What it runs; absent for what started before this was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
+    /// Set while it does not answer, and the gateway says 503 instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outage: Option<Outage>,
+}
+
+/// A time in which what should have served did not answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Outage {
+    pub from_ms: i64,
+    /// Absent while it lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_ms: Option<i64>,
+    /// For people: what ended, and why it does not come back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -104,6 +126,9 @@ pub struct Rollout {
     pub actor: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What it runs, once the deployer has told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
     pub started_at_ms: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at_ms: Option<i64>,
@@ -159,8 +184,9 @@ pub struct Revision {
     pub lock_reused: bool,
 }
 
-/// A step of a rollout, reported by the deployer. `succeeded` closes the serving interval of the
-/// revision before and opens one for `revision`.
+/// A step of a rollout, reported by the deployer. `draining`, which says that traffic has switched,
+/// closes the serving interval of the revision before and opens one for `revision`; so does
+/// `succeeded` where `draining` was not reported.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ReportRollout {
     pub fence: i64,
@@ -172,6 +198,28 @@ pub struct ReportRollout {
     /// Required with `switching` and after.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<Revision>,
+    /// When the gateway was seen to serve the new revision; the time of the report when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub switched_at_ms: Option<i64>,
+}
+
+/// What the deployer sees of a deployment outside of rollouts: that the revision on record stopped
+/// answering or answers again, or that another revision of the same version took its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReportServing {
+    pub fence: i64,
+    pub version_uid: String,
+    pub revision_id: String,
+    /// Required for a revision that is not on record as serving.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
+    /// Whether the gateway sends requests there and they are answered.
+    pub ready: bool,
+    /// Since when; never before the interval or outage that it ends.
+    pub at_ms: i64,
+    /// Why it does not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// The deployer stopped serving (stage emptied, container gone for good): closes the interval.
@@ -180,6 +228,9 @@ pub struct ReportStopped {
     pub fence: i64,
     pub generation: i64,
     pub message: String,
+    /// When the route was taken away; the time of the report when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_ms: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]

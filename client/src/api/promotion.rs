@@ -1,6 +1,6 @@
 //! Stage transitions, rollbacks, history, audit.
 
-use super::Stage;
+use super::{Outage, Revision, Stage};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -53,7 +53,7 @@ pub struct Promotion {
     pub note: Option<String>,
 }
 
-/// One unbroken time in which a version really served an environment's traffic.
+/// One time in which a version really served an environment's traffic, but for its outages.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ServingInterval {
     pub environment: String,
@@ -70,6 +70,12 @@ pub struct ServingInterval {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     pub rollout_id: String,
+    /// What ran; absent for what started before this was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
+    /// When it did not answer, newest first; an answer names its newest 1,000 outages.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outages: Vec<Outage>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]

@@ -4,7 +4,7 @@ use super::Client;
 use crate::{
     api::{
         AcquireLease, AppendLog, Deployment, DeploymentList, DesiredState, Lease, LogPage, ReportRollout,
-        ReportStopped, Rollout,
+        ReportServing, ReportStopped, Rollout,
     },
     error::ClientError,
     request::{CALL_TIMEOUT, Call},
@@ -58,6 +58,15 @@ impl Client {
         report: &ReportRollout,
     ) -> Result<Rollout, ClientError> {
         self.post(&["rollouts", rollout_id, "reports"]).json(report).receive().await
+    }
+
+    pub async fn report_serving(
+        &self,
+        environment: &str,
+        model: &str,
+        report: &ReportServing,
+    ) -> Result<(), ClientError> {
+        self.below_deployment(environment, model, "serving").json(report).done().await
     }
 
     pub async fn report_stopped(

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 pub enum EngineError {
     #[error(
         "Docker is not reachable at {endpoint}: {detail}. Start it with `systemctl start docker` \
-         (or `dockerd` where there is no systemd), point DOCKER_HOST at a running one, or run \
-         `waybill serve --no-deployer`"
+         (or `dockerd` where there is no systemd), or point DOCKER_HOST at a running one"
     )]
     Unavailable { endpoint: String, detail: String },
     #[error("a container named {name:?} exists already")]

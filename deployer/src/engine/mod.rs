@@ -9,7 +9,7 @@ pub use docker::DockerEngine;
 pub use error::EngineError;
 pub use types::{
     Build, Container, ContainerSpec, ContainerState, Context, EngineInfo, Exit, Image, Limits, ListedImage,
-    LogLine, Mount, RunOutput, Tmpfs,
+    LogLine, Mount, NewImage, RunOutput, Tmpfs,
 };
 
 use async_trait::async_trait;
@@ -45,6 +45,17 @@ pub trait Engine: Send + Sync + 'static {
         stdin: Bytes,
         lines: Lines<'_>,
     ) -> Result<RunOutput, EngineError>;
+
+    /// Runs a container as [`Engine::run`] does, but with a writable root, and makes an image of
+    /// what it wrote there; nothing of its input. A command that fails is
+    /// [`EngineError::BuildFailed`].
+    async fn run_into_image(
+        &self,
+        spec: &ContainerSpec,
+        stdin: Bytes,
+        image: &NewImage,
+        lines: Lines<'_>,
+    ) -> Result<Image, EngineError>;
 
     /// Creates a container and gives its id back. [`EngineError::NameTaken`] makes the name an
     /// idempotency lock.

@@ -47,6 +47,17 @@ pub struct Build {
     /// Reach the build only, not the image: proxies, for example.
     pub arguments: BTreeMap<String, String>,
     pub labels: BTreeMap<String, String>,
+    /// Run every step, also those that the builder knows the outcome of.
+    pub anew: bool,
+}
+
+/// What an image made from a container's file system says about itself.
+#[derive(Debug, Clone)]
+pub struct NewImage {
+    pub tag: String,
+    pub labels: BTreeMap<String, String>,
+    /// Besides that of the image that the container was made from.
+    pub environment: BTreeMap<String, String>,
 }
 
 /// Everything is hardened alike: read-only root, no capabilities, no new privileges. What is
@@ -117,6 +128,8 @@ pub enum ContainerState {
 pub struct Exit {
     pub code: i64,
     pub out_of_memory: bool,
+    /// When it ended, by the engine's clock; none where the engine does not tell.
+    pub at_ms: Option<i64>,
 }
 
 impl std::fmt::Display for Exit {

@@ -1,8 +1,8 @@
 //! One container behind the gateway: who is at it, and whether it may be entered.
 
 use super::pool::Pool;
-use super::routes::{self, BackendStatus};
-use http::HeaderValue;
+use super::routes::{self, BackendStatus, REVISION_FIELD};
+use http::{HeaderMap, HeaderValue};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use url::Host;
@@ -13,6 +13,7 @@ pub(super) struct Backend {
     pub model: String,
     pub revision_id: String,
     upstream: String,
+    tells_revision: bool,
     pub host: Host<String>,
     pub port: u16,
     /// `Host` of the requests that it gets.
@@ -52,6 +53,7 @@ impl Backend {
             model: model.to_owned(),
             revision_id: backend.revision_id.clone(),
             upstream: backend.upstream.clone(),
+            tells_revision: backend.tells_revision,
             host_header: HeaderValue::try_from(format!("{host}:{port}")).ok()?,
             host,
             port,
@@ -64,8 +66,15 @@ impl Backend {
     pub(super) fn is(&self, environment: &str, model: &str, backend: &routes::Backend) -> bool {
         self.revision_id == backend.revision_id
             && self.upstream == backend.upstream
+            && self.tells_revision == backend.tells_revision
             && self.environment == environment
             && self.model == model
+    }
+
+    /// Whether an answer is this container's, as far as it can be told.
+    pub(super) fn answers(&self, head: &HeaderMap) -> bool {
+        !self.tells_revision
+            || head.get(REVISION_FIELD).is_some_and(|named| named.as_bytes() == self.revision_id.as_bytes())
     }
 
     /// Takes a place. It counts first and looks at `retired` after, while a switch retires first and

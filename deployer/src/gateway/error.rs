@@ -48,6 +48,11 @@ pub enum GatewayError {
     #[error("revision {revision_id} of model {model:?} in environment {environment:?} broke off: {cause}")]
     UpstreamFailed { environment: String, model: String, revision_id: String, cause: String },
     #[error(
+        "what answered at the address of revision {revision_id} of model {model:?} in environment \
+         {environment:?} is not that revision"
+    )]
+    UpstreamStranger { environment: String, model: String, revision_id: String },
+    #[error(
         "revision {revision_id} of model {model:?} in environment {environment:?} did not answer \
          within {limit_ms} ms"
     )]
@@ -73,6 +78,7 @@ impl GatewayError {
             Self::BodyIncomplete => (StatusCode::BAD_REQUEST, "BODY_INCOMPLETE"),
             Self::UpstreamUnreachable { .. } => (StatusCode::BAD_GATEWAY, "UPSTREAM_UNREACHABLE"),
             Self::UpstreamFailed { .. } => (StatusCode::BAD_GATEWAY, "UPSTREAM_FAILED"),
+            Self::UpstreamStranger { .. } => (StatusCode::BAD_GATEWAY, "UPSTREAM_STRANGER"),
             Self::UpstreamTimeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "UPSTREAM_TIMEOUT"),
         }
     }

@@ -58,6 +58,11 @@ impl Proxy {
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 Err(failed(backend, "it switched protocols unasked"))
             }
+            Ok(response) if !backend.answers(response.headers()) => Err(GatewayError::UpstreamStranger {
+                environment: backend.environment.clone(),
+                model: backend.model.clone(),
+                revision_id: backend.revision_id.clone(),
+            }),
             Ok(response) => {
                 let (parts, incoming) = response.into_parts();
                 let lease = Lease { connection, in_flight, observation: None };

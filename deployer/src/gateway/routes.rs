@@ -11,6 +11,9 @@ use url::{Host, Url};
 /// First path segment that the gateway keeps for itself: `/.waybill/status`, `/health`, `/metrics`.
 pub const RESERVED_SEGMENT: &str = ".waybill";
 
+/// Field of an answer's head in which a container names its revision.
+pub const REVISION_FIELD: &str = "waybill-revision";
+
 /// A larger file is refused: 16 MiB hold some 80,000 routes.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -20,6 +23,10 @@ const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 pub struct RouteTable {
     /// Goes up with every write; [`GatewayStatus::generation`] tells which one serves.
     pub generation: u64,
+    /// Of the machine's start in which the table was written: no container outlives a restart, and
+    /// another one may have its address afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<String>,
     pub routes: Vec<Route>,
 }
 
@@ -42,6 +49,10 @@ pub struct Backend {
     pub weight: u32,
     /// Requests at a time, at least 1; more are answered 503 with `Retry-After`.
     pub max_concurrent: u32,
+    /// Each of its answers names the revision in [`REVISION_FIELD`]: one that does not is somebody
+    /// else's, who has the address by now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tells_revision: bool,
 }
 
 /// Answer of `GET /.waybill/status`.
@@ -95,7 +106,17 @@ impl RouteTable {
         let table: Self = serde_json::from_slice(&bytes)
             .map_err(|source| RouteFileError::Json { path: path.to_owned(), source })?;
         table.check()?;
-        Ok(table)
+        Ok(table.of_this_boot(boot_id().as_deref()))
+    }
+
+    /// With every route held, if the machine was restarted since the table was written.
+    fn of_this_boot(mut self, boot: Option<&str>) -> Self {
+        if let (Some(written), Some(boot)) = (self.boot_id.as_deref(), boot)
+            && written != boot
+        {
+            self.routes.iter_mut().for_each(|route| route.backends.clear());
+        }
+        self
     }
 
     /// Checks the table, then replaces the file: a reader sees the old table or this one, and after
@@ -167,6 +188,12 @@ impl Route {
     }
 }
 
+/// Changes with every start of the machine; none where the kernel does not tell.
+pub fn boot_id() -> Option<String> {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(text.trim().to_owned()).filter(|id| !id.is_empty())
+}
+
 /// Host and port of an upstream address, `None` for anything that is not plain `http://host:port`.
 pub(super) fn authority(upstream: &str) -> Option<(Host<String>, u16)> {
     let url = Url::parse(upstream).ok()?;
@@ -225,6 +252,7 @@ mod tests {
     fn table() -> RouteTable {
         RouteTable {
             generation: 7,
+            boot_id: None,
             routes: vec![Route {
                 environment: "production".into(),
                 model: "iris".into(),
@@ -233,6 +261,7 @@ mod tests {
                     upstream: "http://172.17.0.2:8080".into(),
                     weight: 100,
                     max_concurrent: 16,
+                    tells_revision: true,
                 }],
             }],
         }
@@ -298,6 +327,21 @@ mod tests {
                 "{upstream}"
             );
         }
+    }
+
+    #[test]
+    fn routes_of_an_earlier_boot_are_held() {
+        let written = RouteTable { boot_id: Some("one".into()), ..table() };
+        assert_eq!(written.clone().of_this_boot(Some("one")), written);
+        assert_eq!(written.clone().of_this_boot(None), written, "nobody knows");
+        assert_eq!(table().of_this_boot(Some("two")), table(), "by an earlier version");
+        let held = written.of_this_boot(Some("two"));
+        assert_eq!((held.routes.len(), held.routes[0].backends.len()), (1, 0));
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("routes.json");
+        RouteTable { boot_id: Some("another".into()), ..table() }.write_atomic(&path).unwrap();
+        assert!(RouteTable::read(&path).unwrap().routes[0].backends.is_empty());
     }
 
     #[test]

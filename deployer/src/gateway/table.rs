@@ -244,12 +244,16 @@ mod tests {
             upstream: "http://127.0.0.1:1".into(),
             weight,
             max_concurrent: 8,
+            tells_revision: false,
         }
     }
 
     fn serve(board: &Switchboard, generation: u64, backends: Vec<FileBackend>) {
         let route = Route { environment: "test".into(), model: "m".into(), backends };
-        board.apply(&mut board.lock(), RouteTable { generation, routes: vec![route] });
+        board.apply(
+            &mut board.lock(),
+            RouteTable { generation, routes: vec![route], ..RouteTable::default() },
+        );
     }
 
     #[test]

@@ -1,15 +1,17 @@
 //! The base image: Python and uv, and what a closed network needs to reach its packages.
 
 use super::{
-    BASE_RECIPE_LABEL, PYTHON_VERSION_LABEL, UV_VERSION_LABEL, context, context::ContextTar, debootstrap,
-    proxies,
+    BASE_RECIPE_LABEL, Index, PYTHON_VERSION_LABEL, UV_VERSION_LABEL, context,
+    context::ContextTar,
+    debootstrap, proxies,
+    uv::{self, Wheel},
 };
 use crate::engine::{Build, ContainerSpec, DockerEngine, Engine, EngineError, Image, Limits, Lines, Tmpfs};
 use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 use waybill_proof::Digest;
 
 /// Pinned: two machines that build a base get the same installer. Raise it on purpose.
-const UV_REQUIREMENT: &str = "uv==0.13.9";
+pub(super) const UV_REQUIREMENT: &str = "uv==0.13.9";
 /// Goes up when the steps below change what they produce.
 const RECIPE: &str = "1";
 const DEFAULT_MIRROR: &str = "http://deb.debian.org/debian";
@@ -39,13 +41,15 @@ pub struct BaseOptions {
     /// PEM certificates that containers trust besides the usual ones, e.g. of a proxy that
     /// inspects TLS.
     pub ca_bundle: Option<PathBuf>,
-    /// Package index to install uv from instead of PyPI.
+    /// Package index to install uv from instead of PyPI; without a password.
     pub index_url: Option<String>,
+    /// File in netrc format with the index's user and password.
+    pub netrc: Option<PathBuf>,
     /// Folder of wheels that the base carries and that resolution and installation look into
     /// besides the index.
     pub wheels: Option<PathBuf>,
     /// Make it anew although an image of the same options is there, e.g. for Debian's updates.
-    /// Every environment image is then made anew as well.
+    /// New lockfiles and environment images are then made on it; what has served keeps its own.
     pub rebuild: bool,
     /// Engine's endpoint; left out, the local Docker's usual socket.
     pub docker_host: Option<String>,
@@ -60,6 +64,7 @@ impl Default for BaseOptions {
             mirror: DEFAULT_MIRROR.to_owned(),
             ca_bundle: None,
             index_url: None,
+            netrc: None,
             wheels: None,
             rebuild: false,
             docker_host: None,
@@ -139,7 +144,14 @@ pub async fn build_base(options: &BaseOptions, progress: Lines<'_>) -> Result<Im
     }
     let root = root_image(&engine, options, progress).await?;
     let tag = options.tag();
-    let built = engine.build(&tools_build(options, &root.id, &tag)?, progress).await?;
+    let uv = match &options.netrc {
+        Some(netrc) => {
+            let index = Index { url: options.index_url.as_deref(), netrc: Some(netrc) };
+            Some(uv::fetch_wheel(&engine, &root, index, netrc, options.ca_bundle.as_ref(), progress).await?)
+        }
+        None => None,
+    };
+    let built = engine.build(&tools_build(options, &root.id, &tag, uv.as_ref())?, progress).await?;
 
     // Only the built image knows its exact versions; a last layer of metadata records them.
     let python = version_of(&engine, &built, &["python3", "--version"]).await?;
@@ -153,7 +165,10 @@ pub async fn build_base(options: &BaseOptions, progress: Lines<'_>) -> Result<Im
         (BASE_RECIPE_LABEL.to_owned(), recipe.to_string()),
     ]);
     let image = engine
-        .build(&Build { tag: tag.clone(), context, arguments: BTreeMap::new(), labels }, progress)
+        .build(
+            &Build { tag: tag.clone(), context, arguments: BTreeMap::new(), labels, anew: false },
+            progress,
+        )
         .await?;
     // Untags only: the base stands on its layers.
     engine.remove_image(&root_tag(&options.python)).await?;
@@ -207,7 +222,7 @@ fn root_tag(python: &str) -> String {
     format!("waybill-rootfs:py{python}")
 }
 
-fn tools_build(options: &BaseOptions, root: &str, tag: &str) -> Result<Build, BaseError> {
+fn tools_build(options: &BaseOptions, root: &str, tag: &str, uv: Option<&Wheel>) -> Result<Build, BaseError> {
     let mut arguments: BTreeMap<_, _> = proxies().collect();
     let mut dockerfile = format!("FROM {root}\n");
     if options.ca_bundle.is_some() {
@@ -219,7 +234,11 @@ fn tools_build(options: &BaseOptions, root: &str, tag: &str) -> Result<Build, Ba
              ENV UV_FIND_LINKS=/opt/waybill/wheels PIP_FIND_LINKS=/opt/waybill/wheels\n",
         );
     }
-    if let Some(url) = &options.index_url {
+    let mut source = "";
+    if uv.is_some() {
+        dockerfile.push_str("COPY uv /opt/waybill/uv-wheel\n");
+        source = "\"--no-index\", \"--find-links\", \"/opt/waybill/uv-wheel\", ";
+    } else if let Some(url) = &options.index_url {
         dockerfile.push_str("ARG PIP_INDEX_URL\n");
         arguments.insert("PIP_INDEX_URL".to_owned(), url.clone());
     }
@@ -227,8 +246,8 @@ fn tools_build(options: &BaseOptions, root: &str, tag: &str) -> Result<Build, Ba
         dockerfile,
         "RUN [\"python3\", \"-m\", \"venv\", \"/opt/waybill/uv\"]\n\
          RUN [\"/opt/waybill/uv/bin/pip\", \"install\", \"--no-cache-dir\", \
-         \"--disable-pip-version-check\", \"--only-binary\", \":all:\", \"{UV_REQUIREMENT}\"]\n\
-         RUN [\"ln\", \"-s\", \"/opt/waybill/uv/bin/uv\", \"/usr/local/bin/uv\"]\n\
+         \"--disable-pip-version-check\", \"--only-binary\", \":all:\", {source}\"{UV_REQUIREMENT}\"]\n\
+         RUN [\"ln\", \"-sfn\", \"/opt/waybill/uv/bin/uv\", \"/usr/local/bin/uv\"]\n\
          ENV UV_PYTHON_DOWNLOADS=never PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1\n"
     );
 
@@ -240,6 +259,9 @@ fn tools_build(options: &BaseOptions, root: &str, tag: &str) -> Result<Build, Ba
         if let Some(folder) = &options.wheels {
             context.add_wheels("wheels", folder)?;
         }
+        if let Some(wheel) = uv {
+            context.add(&format!("uv/{}", wheel.name), &wheel.bytes)?;
+        }
         context.finish()
     })();
     Ok(Build {
@@ -247,6 +269,7 @@ fn tools_build(options: &BaseOptions, root: &str, tag: &str) -> Result<Build, Ba
         context: context.map_err(|source| BaseError::io("CA bundle or wheels", source))?,
         arguments,
         labels: BTreeMap::new(),
+        anew: options.rebuild,
     })
 }
 

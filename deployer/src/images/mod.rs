@@ -5,10 +5,13 @@ mod base;
 mod context;
 mod debootstrap;
 mod environment;
+mod fetch;
 mod resolve;
+mod uv;
 
 pub use base::{BaseError, BaseOptions, BaseSource, build_base};
 pub use environment::{EnvironmentImage, EnvironmentKey, ensure_environment};
+pub use fetch::Index;
 pub use resolve::{Resolution, ResolveError, ResolveRequest, resolve};
 
 /// Label of a base image: the full version of its Python, `3.11.2`.
@@ -19,6 +22,8 @@ pub const UV_VERSION_LABEL: &str = "io.waybill.uv-version";
 pub const BASE_RECIPE_LABEL: &str = "io.waybill.base-recipe";
 /// Label of an environment image: the digest of the lockfile that it was installed from.
 pub const LOCK_LABEL: &str = "io.waybill.lock-digest";
+/// Label of an environment image: name and version of the runtime that it was made for.
+pub const RUNTIME_LABEL: &str = "io.waybill.runtime-identity";
 /// Label of an environment image: the digest that names everything it was made from.
 pub const ENVIRONMENT_LABEL: &str = "io.waybill.environment-key";
 

@@ -1,6 +1,6 @@
 //! Resolution: from what a model requires to every package with its version and hashes.
 
-use super::proxies;
+use super::{Index, fetch};
 use crate::engine::{ContainerSpec, Engine, EngineError, Image, Limits, Lines, Tmpfs};
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -18,8 +18,7 @@ pub struct ResolveRequest<'a> {
     /// In `requirements.txt` format. Read by the resolver from its standard input, never by a
     /// shell.
     pub requirements: &'a str,
-    /// Package index instead of PyPI.
-    pub index_url: Option<&'a str>,
+    pub index: Index<'a>,
     /// Only packages published before this (RFC 3339).
     pub cut_off: Option<&'a str>,
     /// Labels of the throwaway container, so that one left by a crash is found.
@@ -62,8 +61,19 @@ pub async fn resolve(
         last.push_back(line.to_owned());
         lines(line);
     };
-    let spec = container(&request);
-    let stdin = bytes::Bytes::copy_from_slice(request.requirements.as_bytes());
+    let mut spec = container(&request);
+    let stdin = match request.index.netrc {
+        None => bytes::Bytes::copy_from_slice(request.requirements.as_bytes()),
+        Some(netrc) => {
+            let commands = [std::mem::replace(&mut spec.command, fetch::command())];
+            fetch::stdin(netrc, &BTreeMap::new(), &commands, request.requirements.as_bytes()).map_err(
+                |error| EngineError::Other {
+                    action: "prepare the resolution".to_owned(),
+                    message: error.to_string(),
+                },
+            )?
+        }
+    };
     let output = engine.run(&spec, stdin, &keep).await?;
     let message = || {
         let last = last.lock().unwrap_or_else(|e| e.into_inner());
@@ -100,12 +110,9 @@ fn container(request: &ResolveRequest<'_>) -> ContainerSpec {
     }
     command.push("-".to_owned());
 
-    let mut environment: BTreeMap<String, String> = proxies().collect();
+    let mut environment = fetch::environment(request.index);
     environment.insert("HOME".to_owned(), "/tmp".to_owned());
     environment.insert("UV_CACHE_DIR".to_owned(), "/tmp/uv".to_owned());
-    if let Some(url) = request.index_url {
-        environment.insert("UV_DEFAULT_INDEX".to_owned(), url.to_owned());
-    }
     ContainerSpec {
         name: format!("waybill-resolve-{}", uuid::Uuid::new_v4().simple()),
         image: request.base.id.clone(),

@@ -57,6 +57,8 @@ pub enum RouteState {
 pub struct Target {
     pub revision_id: String,
     pub upstream: String,
+    /// Answers name the revision.
+    pub tells_revision: bool,
 }
 
 /// What the upkeep slot of a model does.

@@ -18,12 +18,15 @@ fn iris(version: i64, phase: RolloutPhase, serving: Option<i64>) -> Deployment {
             version_uid: format!("uid_{version}"),
             manifest_digest: Digest::of(b"manifest"),
             rollout_id: rollout_id.clone(),
+            served_as: None,
         }),
         serving: serving.map(|version| ServingRevision {
             revision_id: format!("rev_{version}"),
             version,
             version_uid: format!("uid_{version}"),
             since_ms: 1,
+            revision: None,
+            outage: None,
         }),
         rollout: Some(Rollout {
             rollout_id,
@@ -36,6 +39,7 @@ fn iris(version: i64, phase: RolloutPhase, serving: Option<i64>) -> Deployment {
             message: None,
             actor: "ada".into(),
             reason: None,
+            revision: None,
             started_at_ms: 1,
             ended_at_ms: None,
         }),
@@ -70,7 +74,11 @@ fn upstream(version: i64) -> String {
 }
 
 fn route(version: i64) -> RouteState {
-    RouteState::To(Target { revision_id: format!("rev_{version}"), upstream: upstream(version) })
+    RouteState::To(Target {
+        revision_id: format!("rev_{version}"),
+        upstream: upstream(version),
+        tells_revision: true,
+    })
 }
 
 fn seen(containers: Vec<ObservedContainer>, route: Option<RouteState>) -> Observed {

@@ -7,14 +7,15 @@ use crate::{
     rollout::{self, Kind, Order, RolloutError, upkeep},
     shared::Shared,
 };
+use waybill_client::api::DesiredState;
 
-pub(super) fn act(reconciler: &Reconciler, containers: &[Container], action: Action) {
+pub(super) fn act(reconciler: &Reconciler, desired: &DesiredState, containers: &[Container], action: Action) {
     let environment = reconciler.environment.as_str();
     tracing::info!(environment, ?action, "acting");
     let find = |name: &str| containers.iter().find(|c| c.name == name).cloned();
     let (jobs, shared) = (&reconciler.jobs, &reconciler.shared);
     match action {
-        Action::RunRollout { .. } | Action::Restore { .. } => run(reconciler, action),
+        Action::RunRollout { .. } | Action::Restore { .. } => run(reconciler, desired, action),
         Action::Abort { model } => jobs.abort(&model),
         Action::EndRestore { model } => jobs.end_upkeep(&model),
         Action::Adopt { model, container } => {
@@ -60,10 +61,12 @@ fn log_route(result: Result<(), crate::routing::RoutingError>) {
     }
 }
 
-fn run(reconciler: &Reconciler, action: Action) {
+fn run(reconciler: &Reconciler, desired: &DesiredState, action: Action) {
     let environment = reconciler.environment.clone();
+    let find = |name: &str| desired.deployments.iter().find(|deployment| deployment.model == name);
     match action {
         Action::RunRollout { model, rollout_id, version, version_uid, generation, serving_revision } => {
+            let served_as = find(&model).and_then(|d| d.desired.as_ref()?.served_as.clone());
             let order = Order {
                 environment,
                 model,
@@ -72,12 +75,17 @@ fn run(reconciler: &Reconciler, action: Action) {
                 generation,
                 rollout_id,
                 serving_revision,
+                served_as,
                 kind: Kind::Rollout,
             };
             reconciler.jobs.roll_out(order, reconciler.fence.clone());
         }
         Action::Restore { model, version, version_uid, rollout_id, revision_id, generation } => {
             let name = model.clone();
+            let served_as = find(&model).and_then(|d| match &d.serving {
+                Some(serving) => serving.revision.clone(),
+                None => d.desired.as_ref()?.served_as.clone(),
+            });
             let order = Order {
                 environment,
                 model,
@@ -86,6 +94,7 @@ fn run(reconciler: &Reconciler, action: Action) {
                 generation,
                 rollout_id,
                 serving_revision: revision_id,
+                served_as,
                 kind: Kind::Restore,
             };
             let fence = reconciler.fence.clone();

@@ -35,6 +35,10 @@ struct State {
     /// By container.
     removals: HashMap<String, JoinHandle<()>>,
     back_off: HashMap<String, BackOff>,
+    /// Since when each rollout meets no engine.
+    engine_away: HashMap<String, i64>,
+    /// Why the last upkeep of each model failed; none once one went well.
+    troubles: HashMap<String, String>,
 }
 
 struct RolloutJob {
@@ -78,6 +82,15 @@ impl Jobs {
         self.under_way().0.contains_key(model)
     }
 
+    /// Why the last try to bring the model's container back failed.
+    pub fn trouble(&self, model: &str) -> Option<String> {
+        self.state().troubles.get(model).cloned()
+    }
+
+    pub fn forget_trouble(&self, model: &str) {
+        self.state().troubles.remove(model);
+    }
+
     pub fn not_before_ms(&self) -> BTreeMap<String, i64> {
         let state = self.state();
         let waits = state.back_off.iter();
@@ -105,8 +118,16 @@ impl Jobs {
                 tokio::spawn(async move { rollout::run(&shared, &order, &fence, &token).await })
             };
             match work.await {
-                Ok(Ok(())) => {}
+                Ok(Ok(())) => {
+                    lock(&state).engine_away.remove(&order.rollout_id);
+                }
                 Ok(Err(RolloutError::Aborted)) if token.is_cancelled() => {}
+                Ok(Err(RolloutError::EngineAway(error)))
+                    if lock(&state).is_away_for(&order.rollout_id, shared.config.deadlines.engine) =>
+                {
+                    let message = error.to_string();
+                    fail(&shared, &order.rollout_id, &fence, reason::ENGINE_UNAVAILABLE, &message).await;
+                }
                 Ok(Err(error)) => {
                     tracing::warn!(%error, model = order.model, "the rollout is tried again");
                     lock(&state).wait_for(&order.rollout_id);
@@ -140,10 +161,13 @@ impl Jobs {
         let name = model.to_owned();
         let task = tokio::spawn(async move {
             match work.await {
-                Ok(Ok(())) => {}
+                Ok(Ok(())) => {
+                    lock(&state).troubles.remove(&name);
+                }
                 Ok(Err(RolloutError::Aborted)) if token.is_cancelled() => {}
                 Ok(Err(error)) => {
                     tracing::warn!(%error, model = name, ?kind, "upkeep failed");
+                    lock(&state).troubles.insert(name.clone(), error.to_string());
                     if !counts {
                         lock(&state).wait_for(&name);
                     }
@@ -229,6 +253,13 @@ impl State {
         let before = self.back_off.get(what).copied();
         self.back_off.insert(what.to_owned(), next_back_off(before, now));
     }
+
+    /// Notes that a rollout met no engine; whether that lasts longer than it may.
+    fn is_away_for(&mut self, rollout_id: &str, patience: Duration) -> bool {
+        let now = now_ms();
+        let since = *self.engine_away.entry(rollout_id.to_owned()).or_insert(now);
+        now - since >= patience.as_millis() as i64
+    }
 }
 
 /// Doubles from try to try; begins anew after a good while.
@@ -245,19 +276,25 @@ fn next_back_off(before: Option<BackOff>, now_ms: i64) -> BackOff {
 
 async fn report_panic(shared: &Shared, order: &Order, fence: &Fence, message: &str) {
     tracing::error!(message, model = order.model, "the rollout ended early");
+    let message = "the deployer met a defect of its own; its log has the details";
+    fail(shared, &order.rollout_id, fence, reason::DEPLOYER_ERROR, message).await;
+}
+
+/// Ends a rollout that nothing carries out.
+pub(super) async fn fail(shared: &Shared, rollout_id: &str, fence: &Fence, code: &str, message: &str) {
     let Some(fence) = fence.current() else {
         return;
     };
     let report = ReportRollout {
         fence,
         phase: RolloutPhase::Failed,
-        reason_code: Some(reason::DEPLOYER_ERROR.to_owned()),
-        message: Some("the deployer met a defect of its own; its log has the details".to_owned()),
+        reason_code: Some(code.to_owned()),
+        message: Some(message.to_owned()),
         revision: None,
+        switched_at_ms: None,
     };
-    let id = &order.rollout_id;
-    if let Err(error) = shared.client.report_rollout(id, &report).await {
-        tracing::warn!(%error, rollout = id, "a failure could not be reported");
+    if let Err(error) = shared.client.report_rollout(rollout_id, &report).await {
+        tracing::warn!(%error, rollout = rollout_id, "a failure could not be reported");
     }
 }
 

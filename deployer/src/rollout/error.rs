@@ -21,6 +21,7 @@ pub mod reason {
     pub const ENGINE_REFUSED: &str = "ENGINE_REFUSED";
     pub const DEADLINE_EXCEEDED: &str = "DEADLINE_EXCEEDED";
     pub const REGISTRY_REFUSED: &str = "REGISTRY_REFUSED";
+    pub const REGISTRY_UNKNOWN: &str = "REGISTRY_UNKNOWN";
     pub const DEPLOYER_ERROR: &str = "DEPLOYER_ERROR";
 }
 
@@ -36,6 +37,9 @@ pub enum RolloutError {
     /// The registry is away or in trouble; the rollout is tried again.
     #[error(transparent)]
     Unreachable(ClientError),
+    /// The engine is away; the rollout is tried again for as long as the configuration says.
+    #[error(transparent)]
+    EngineAway(EngineError),
 }
 
 impl RolloutError {
@@ -56,8 +60,10 @@ impl From<ClientError> for RolloutError {
 
 impl From<EngineError> for RolloutError {
     fn from(error: EngineError) -> Self {
+        if error.is_unavailable() {
+            return Self::EngineAway(error);
+        }
         let code = match &error {
-            EngineError::Unavailable { .. } | EngineError::TimedOut { .. } => reason::ENGINE_UNAVAILABLE,
             EngineError::BuildFailed { .. } => reason::IMAGE_BUILD_FAILED,
             _ => reason::ENGINE_REFUSED,
         };
@@ -114,6 +120,19 @@ mod tests {
         }
         let refused = RolloutError::from(answer(404));
         assert!(matches!(refused, RolloutError::Failed { code: reason::REGISTRY_REFUSED, .. }));
+    }
+
+    #[test]
+    fn an_engine_that_is_away_is_waited_for_and_a_refusal_is_final() {
+        let away = EngineError::Unavailable { endpoint: "unix:///x".into(), detail: "refused".into() };
+        assert!(matches!(RolloutError::from(away), RolloutError::EngineAway(_)));
+        let late = EngineError::TimedOut { action: "start it".into() };
+        assert!(matches!(RolloutError::from(late), RolloutError::EngineAway(_)));
+        let refused = EngineError::Refused { action: "start it".into(), status: 500, message: "no".into() };
+        assert!(matches!(
+            RolloutError::from(refused),
+            RolloutError::Failed { code: reason::ENGINE_REFUSED, .. }
+        ));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::{RolloutError, launch, reason};
 use crate::{
-    engine::{ContainerState, Exit},
+    engine::{ContainerState, EngineError, Exit},
     plan::Target,
     runtime::Runtime,
     shared::Shared,
@@ -38,7 +38,7 @@ pub async fn wait_until_ready(
                     runtime.ready_path,
                     deadline.as_secs()
                 );
-                return Err((reason::HEALTH_CHECK_FAILED, message));
+                return Err(Verdict::Failed(reason::HEALTH_CHECK_FAILED, message));
             }
             tokio::time::sleep(POLL).await;
         }
@@ -47,15 +47,23 @@ pub async fn wait_until_ready(
     let (code, message) = tokio::select! {
         result = gate => match result {
             Ok(target) => return Ok(target),
-            Err(failure) => failure,
+            Err(Verdict::Failed(code, message)) => (code, message),
+            Err(Verdict::Unknown(error)) => return Err(error.into()),
         },
         exit = exit => {
             let exit = exit?;
             (reason::CONTAINER_EXITED, ended(&exit, runtime))
         }
     };
-    let log = last_log(shared, container_id).await;
+    let log = last_log(shared, container_id).await?;
     Err(RolloutError::failed(code, format!("{message}. {}{log}", probe.summary())))
+}
+
+/// Why the wait is over without an answer.
+enum Verdict {
+    Failed(&'static str, String),
+    /// The engine cannot tell.
+    Unknown(EngineError),
 }
 
 fn ended(exit: &Exit, runtime: &Runtime) -> String {
@@ -68,17 +76,17 @@ async fn ask(
     container_id: &str,
     runtime: &Runtime,
     probe: &mut Probe,
-) -> Result<Option<Target>, (&'static str, String)> {
+) -> Result<Option<Target>, Verdict> {
     let container = match shared.engine.container(container_id).await {
         Ok(Some(container)) => container,
         Ok(None) => {
             let message = "the container was removed by somebody else".to_owned();
-            return Err((reason::CONTAINER_EXITED, message));
+            return Err(Verdict::Failed(reason::CONTAINER_EXITED, message));
         }
-        Err(error) => return Err((reason::ENGINE_UNAVAILABLE, error.to_string())),
+        Err(error) => return Err(Verdict::Unknown(error)),
     };
     if let ContainerState::Exited(exit) = &container.state {
-        return Err((reason::CONTAINER_EXITED, ended(exit, runtime)));
+        return Err(Verdict::Failed(reason::CONTAINER_EXITED, ended(exit, runtime)));
     }
     let Some(target) = launch::target(&container, runtime) else {
         probe.note("no address yet".to_owned());
@@ -126,8 +134,10 @@ impl Probe {
     }
 }
 
-async fn last_log(shared: &Shared, container_id: &str) -> String {
-    match shared.engine.last_logs(container_id, LOG_LINES).await {
+/// An engine that goes away takes its containers along: then their end says nothing about them.
+async fn last_log(shared: &Shared, container_id: &str) -> Result<String, RolloutError> {
+    Ok(match shared.engine.last_logs(container_id, LOG_LINES).await {
+        Err(error) if error.is_unavailable() => return Err(error.into()),
         Ok(lines) if lines.is_empty() => " It logged nothing.".to_owned(),
         Ok(lines) => {
             let mut text = " Its last log lines:".to_owned();
@@ -137,7 +147,7 @@ async fn last_log(shared: &Shared, container_id: &str) -> String {
             text
         }
         Err(error) => format!(" Its log cannot be read: {error}"),
-    }
+    })
 }
 
 #[cfg(test)]

@@ -127,5 +127,10 @@ pub fn target(container: &Container, runtime: &Runtime) -> Option<Target> {
         (None, Some(std::net::IpAddr::V6(ip))) => format!("http://[{ip}]:{}", runtime.port),
         (None, None) => return None,
     };
-    Some(Target { revision_id: container.labels.get(labels::REVISION)?.clone(), upstream })
+    let revision_id = container.labels.get(labels::REVISION)?.clone();
+    Some(Target {
+        revision_id,
+        upstream,
+        tells_revision: container.labels.contains_key(labels::TELLS_REVISION),
+    })
 }

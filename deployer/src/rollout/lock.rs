@@ -31,6 +31,54 @@ pub struct Locked {
     pub text: String,
     /// No resolution took place.
     pub reused: bool,
+    /// Platform and minor version of Python that it was resolved for; none where the user gave it.
+    made_for: Option<(String, String)>,
+}
+
+impl Locked {
+    /// Whether what it names can be installed on a base.
+    pub fn fits(&self, base: &Image) -> bool {
+        let python = base.labels.get(PYTHON_VERSION_LABEL).map(|version| minor(version));
+        self.made_for.as_ref().is_none_or(|(platform, for_python)| {
+            *platform == base.platform && python.as_ref() == Some(for_python)
+        })
+    }
+}
+
+fn minor(version: &str) -> String {
+    version.split('.').take(2).collect::<Vec<_>>().join(".")
+}
+
+/// The lockfile that the version ran with when it served last, whatever base, index or cut-off this
+/// deployer is told by now: where it came with the version, or is attached and a trusted key signed
+/// it.
+pub fn on_record(
+    shared: &Shared,
+    order: &Order,
+    verified: &Verified,
+    log: &RolloutLog,
+) -> Result<Option<Locked>, RolloutError> {
+    let Some(digest) = order.served_as.as_ref().map(|revision| revision.lock_digest) else {
+        return Ok(None);
+    };
+    if let Some(named) = verified.registration.lockfile_digest {
+        return if named == digest { given(verified, digest, log).map(Some) } else { Ok(None) };
+    }
+    let (requirements, requirements_digest) = requirements(verified)?;
+    let Some(document) = verified.document(media_type::LOCKFILE, digest) else {
+        log.event(&format!("lockfile {digest}, which served before, is not attached any more"));
+        return Ok(None);
+    };
+    for signature in verified.of(media_type::LOCKFILE_SIGNATURE) {
+        let of_it = verify::lockfile(document, signature, &shared.trusted)
+            .is_ok_and(|(_, resolution)| resolution.requirements_digest == requirements_digest);
+        if of_it {
+            let signed = SignedLock::new(document.to_vec(), signature.clone());
+            return accepted(shared, &signed, &requirements, true, log).map(Some);
+        }
+    }
+    log.event(&format!("lockfile {digest}, which served before, is not signed by a trusted key"));
+    Ok(None)
 }
 
 /// Finds the version's lockfile, or resolves, signs and attaches one.
@@ -82,7 +130,7 @@ fn given(verified: &Verified, digest: Digest, log: &RolloutLog) -> Result<Locked
         Err(_) => String::from_utf8(bytes.to_vec()).map_err(|e| unusable(e.to_string()))?,
     };
     log.event(&format!("lockfile {digest} came with the version"));
-    Ok(Locked { digest, text, reused: true })
+    Ok(Locked { digest, text, reused: true, made_for: None })
 }
 
 fn requirements(verified: &Verified) -> Result<(Requirements, Digest), RolloutError> {
@@ -106,7 +154,6 @@ fn requirements(verified: &Verified) -> Result<(Requirements, Digest), RolloutEr
 
 /// Pickles may not survive a change of Python's minor version; most do.
 fn warn_of_other_python(requirements: &Requirements, base: &Image, log: &RolloutLog) {
-    let minor = |version: &str| version.split('.').take(2).collect::<Vec<_>>().join(".");
     let (Some(model), Some(here)) = (
         requirements.python_version.as_deref().map(minor),
         base.labels.get(PYTHON_VERSION_LABEL).map(|v| minor(v)),
@@ -180,7 +227,7 @@ async fn resolve(
         ResolveRequest {
             base,
             requirements: &input,
-            index_url: shared.config.images.index_url.as_deref(),
+            index: shared.config.images.index(),
             cut_off: shared.config.images.cut_off.as_deref(),
             labels: labels::of(&shared.instance, labels::RESOLVE),
         },
@@ -252,5 +299,6 @@ fn accepted(
     if reused {
         log.event(&format!("lockfile {} is known: nothing to resolve", resolution.lockfile_digest));
     }
-    Ok(Locked { digest: resolution.lockfile_digest, text, reused })
+    let made_for = Some((lockfile.inputs.platform.clone(), minor(&lockfile.inputs.python_version)));
+    Ok(Locked { digest: resolution.lockfile_digest, text, reused, made_for })
 }

@@ -23,7 +23,7 @@ use crate::{claims::Claim, engine::Container, lease::Fence, plan::Target, shared
 use prepare::Prepared;
 use std::{future::Future, time::Duration};
 use tokio_util::sync::CancellationToken;
-use waybill_client::api::{Revision, RolloutPhase};
+use waybill_client::api::{ReportServing, Revision, RolloutPhase};
 
 /// What to bring up.
 #[derive(Debug, Clone)]
@@ -37,6 +37,8 @@ pub struct Order {
     pub rollout_id: String,
     /// What serves now: its container is never removed because something new failed.
     pub serving_revision: Option<String>,
+    /// What the version ran when it served last: its digests are used again.
+    pub served_as: Option<Revision>,
     pub kind: Kind,
 }
 
@@ -44,8 +46,8 @@ pub struct Order {
 pub enum Kind {
     /// A change that somebody asked for: every phase is reported.
     Rollout,
-    /// The serving revision once more, because its container has gone: nothing changes for the
-    /// registry, so nothing is reported.
+    /// The serving revision once more, because its container has gone. No phase is reported; where
+    /// it could not be made again as it was, the revision that serves instead is.
     Restore,
 }
 
@@ -108,6 +110,8 @@ struct Ready<'a> {
     claim: Claim<'a>,
     target: Target,
     revision: Revision,
+    /// When the gateway was seen to send requests there; none before that.
+    switched_at_ms: Option<i64>,
 }
 
 impl<'a> Rollout<'a> {
@@ -124,7 +128,7 @@ impl<'a> Rollout<'a> {
         };
         match switched {
             // Nothing new serves: what is left over is the plan's to remove.
-            Ok(_) if self.order.kind == Kind::Restore => Ok(()),
+            Ok(ready) if self.order.kind == Kind::Restore => self.tell_restored(&ready).await,
             Ok(ready) => self.finish(ready, cancel).await,
             Err(error) => {
                 self.clean_up().await;
@@ -134,11 +138,12 @@ impl<'a> Rollout<'a> {
     }
 
     async fn bring_up(&self) -> Result<Ready<'a>, RolloutError> {
-        let Prepared { runtime, mut revision, model_folder } = prepare::prepare(self).await?;
-        if let (Kind::Restore, Some(serving)) = (self.order.kind, &self.order.serving_revision) {
-            // To the registry it is the revision that serves, even on a base image made anew;
-            // what it really runs is in the container's spec hash.
-            revision.revision_id.clone_from(serving);
+        let Prepared { runtime, revision, model_folder } = prepare::prepare(self).await?;
+        if let (Kind::Restore, Some(serving)) = (self.order.kind, &self.order.serving_revision)
+            && revision.revision_id != *serving
+        {
+            let new = &revision.revision_id;
+            self.log.event(&format!("{serving} cannot be made again as it was: {new} takes its place"));
         }
         self.reporter.phase(RolloutPhase::Starting, None).await?;
         let mut spec = revision::container(self.shared, self.order, &revision, runtime, &model_folder);
@@ -168,11 +173,11 @@ impl<'a> Rollout<'a> {
             runtime.ready_path,
             started.elapsed().as_secs_f64()
         ));
-        Ok(Ready { container_id: container.id, claim, target, revision })
+        Ok(Ready { container_id: container.id, claim, target, revision, switched_at_ms: None })
     }
 
     /// Puts the route on the new container; back on the old one when the gateway does not follow.
-    async fn switch(&self, ready: Ready<'a>, seen: Option<&Target>) -> Result<Ready<'a>, RolloutError> {
+    async fn switch(&self, mut ready: Ready<'a>, seen: Option<&Target>) -> Result<Ready<'a>, RolloutError> {
         let (routing, order) = (&self.shared.routing, self.order);
         let phase = RolloutPhase::Switching;
         self.reporter.phase(phase, Some(&ready.revision)).await?;
@@ -188,6 +193,7 @@ impl<'a> Rollout<'a> {
             self.switch_back(&ready.target, before.as_ref()).await?;
             return Err(error.into());
         }
+        ready.switched_at_ms = Some(now_ms());
         self.log
             .event(&format!("version {} serves at /{}/{}", order.version, order.environment, order.model));
         Ok(ready)
@@ -214,6 +220,24 @@ impl<'a> Rollout<'a> {
         Ok(())
     }
 
+    /// The record must name what runs; the plan restores again until it does.
+    async fn tell_restored(&self, ready: &Ready<'a>) -> Result<(), RolloutError> {
+        if self.order.serving_revision.as_ref() == Some(&ready.revision.revision_id) {
+            return Ok(());
+        }
+        let report = ReportServing {
+            fence: self.fence.current().ok_or(RolloutError::Aborted)?,
+            version_uid: self.order.version_uid.clone(),
+            revision_id: ready.revision.revision_id.clone(),
+            revision: Some(ready.revision.clone()),
+            ready: true,
+            at_ms: ready.switched_at_ms.unwrap_or_else(now_ms),
+            message: None,
+        };
+        let (environment, model) = (&self.order.environment, &self.order.model);
+        Ok(self.shared.client.report_serving(environment, model, &report).await?)
+    }
+
     /// From here on the new revision serves, and the record says so even when something newer has
     /// taken its place meanwhile: an abort only leaves the old container to whoever comes next.
     async fn finish(&self, ready: Ready<'a>, cancel: &CancellationToken) -> Result<(), RolloutError> {
@@ -222,7 +246,7 @@ impl<'a> Rollout<'a> {
             () = cancel.cancelled() => Err(RolloutError::Aborted),
             result = self.drain(&ready) => result,
         };
-        self.reporter.phase(RolloutPhase::Succeeded, Some(&ready.revision)).await?;
+        self.reporter.switched(RolloutPhase::Succeeded, &ready.revision, ready.switched_at_ms).await?;
         drop(ready.claim);
         let removed = match drained {
             Ok(old) => self.remove(old).await,
@@ -237,7 +261,7 @@ impl<'a> Rollout<'a> {
 
     /// Waits for the last requests of every other container of the model.
     async fn drain(&self, ready: &Ready<'a>) -> Result<Vec<Container>, RolloutError> {
-        self.reporter.phase(RolloutPhase::Draining, Some(&ready.revision)).await?;
+        self.reporter.switched(RolloutPhase::Draining, &ready.revision, ready.switched_at_ms).await?;
         let old = drain::others(self.shared, self.order, &ready.container_id).await?;
         for container in &old {
             drain::drain(self.shared, container, Some(self.log)).await;

@@ -11,6 +11,7 @@ use crate::{
     cache::FromRegistry,
     engine::Image,
     images::{self, EnvironmentImage, EnvironmentKey},
+    labels,
     runtime::{self, Runtime},
     shared::Shared,
 };
@@ -34,20 +35,15 @@ pub(super) async fn prepare(rollout: &Rollout<'_>) -> Result<Prepared, RolloutEr
     let runtime = runtime_of(&verified)?;
 
     reporter.phase(RolloutPhase::Resolving, None).await?;
-    let base = base_image(shared).await?;
-    let locked = within(
-        "resolving the requirements",
-        deadlines.resolve,
-        lock::lock(shared, order, &verified, &base, log),
-    )
-    .await?;
+    let (locked, source) =
+        within("resolving the requirements", deadlines.resolve, locked(rollout, &verified, runtime)).await?;
     check_packages(runtime, &locked)?;
 
     reporter.phase(RolloutPhase::Building, None).await?;
     let (environment, model_folder) =
         within("building the image and fetching the model", deadlines.build, async {
             tokio::try_join!(
-                environment_image(shared, &locked, &base, runtime, log),
+                environment(shared, &locked, source, runtime, log),
                 model(shared, &order.version_uid, &verified, log),
             )
         })
@@ -62,6 +58,60 @@ pub(super) async fn prepare(rollout: &Rollout<'_>) -> Result<Prepared, RolloutEr
         &shared.config.limits,
     )?;
     Ok(Prepared { runtime, revision, model_folder })
+}
+
+/// Where the environment image comes from.
+enum ImageSource {
+    /// It served before, and the engine still has it.
+    OnRecord(Image),
+    /// Made on this base, unless that was done before.
+    Base(Image),
+}
+
+/// What to install, and on what. What served before is run again as it was: only what is missing of
+/// it is made anew, and only then the base image is asked for.
+async fn locked(
+    rollout: &Rollout<'_>,
+    verified: &Verified,
+    runtime: &Runtime,
+) -> Result<(Locked, ImageSource), RolloutError> {
+    let Rollout { shared, order, log, .. } = rollout;
+    let mut known = lock::on_record(shared, order, verified, log)?;
+    if let (Some(locked), Some(served_as)) = (known.take(), &order.served_as) {
+        if let Some(image) = image_on_record(shared, served_as, &locked, runtime).await? {
+            return Ok((locked, ImageSource::OnRecord(image)));
+        }
+        log.event(&format!("image {}, which served before, is gone", served_as.image_digest));
+        known = Some(locked);
+    }
+    let base = base_image(shared).await?;
+    let locked = match known.filter(|locked| locked.fits(&base)) {
+        Some(locked) => locked,
+        None => lock::lock(shared, order, verified, &base, log).await?,
+    };
+    Ok((locked, ImageSource::Base(base)))
+}
+
+/// The registry's record names the image; that it is an environment image made from this lockfile
+/// is the engine's word.
+async fn image_on_record(
+    shared: &Shared,
+    served_as: &Revision,
+    locked: &Locked,
+    runtime: &Runtime,
+) -> Result<Option<Image>, RolloutError> {
+    if !served_as.image_digest.starts_with("sha256:") {
+        return Ok(None);
+    }
+    let found = shared.engine.image(&served_as.image_digest).await?;
+    Ok(found.filter(|image| {
+        let label = |name| image.labels.get(name);
+        image.id == served_as.image_digest
+            && label(images::ENVIRONMENT_LABEL).is_some()
+            && label(images::LOCK_LABEL) == Some(&locked.digest.to_string())
+            // Images made before the label was were all made for the first one.
+            && label(images::RUNTIME_LABEL).map_or(runtime.version == "1", |made| *made == runtime.identity())
+    }))
 }
 
 fn runtime_of(verified: &Verified) -> Result<&'static Runtime, RolloutError> {
@@ -106,13 +156,20 @@ async fn base_image(shared: &Shared) -> Result<Image, RolloutError> {
     })
 }
 
-async fn environment_image(
+async fn environment(
     shared: &Shared,
     locked: &Locked,
-    base: &Image,
+    source: ImageSource,
     runtime: &Runtime,
     log: &RolloutLog,
 ) -> Result<EnvironmentImage, RolloutError> {
+    let base = &match source {
+        ImageSource::OnRecord(image) => {
+            log.event(&format!("environment image {} served before: nothing to build", image.id));
+            return Ok(EnvironmentImage { image, reused: true });
+        }
+        ImageSource::Base(base) => base,
+    };
     let key = EnvironmentKey::new(locked.digest, base, runtime.identity());
     // Two deployments that need the same image build it once.
     let _turn = shared.turns.take(&key.tag()).await;
@@ -121,7 +178,8 @@ async fn environment_image(
         shared.engine.as_ref(),
         &key,
         &locked.text,
-        shared.config.images.index_url.as_deref(),
+        shared.config.images.index(),
+        labels::of(&shared.instance, labels::RESOLVE),
         &|line| log.line(LogStream::Build, line),
     )
     .await?;

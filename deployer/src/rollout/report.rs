@@ -20,18 +20,29 @@ pub struct Reporter<'a> {
 impl Reporter<'_> {
     /// A step forward. An answer that the rollout is over, or not ours, aborts it.
     pub async fn phase(&self, phase: RolloutPhase, revision: Option<&Revision>) -> Result<(), RolloutError> {
-        self.send(phase, revision, None).await
+        self.send(phase, revision, None, None).await
+    }
+
+    /// A step after the gateway was seen to serve the new revision.
+    pub async fn switched(
+        &self,
+        phase: RolloutPhase,
+        revision: &Revision,
+        switched_at_ms: Option<i64>,
+    ) -> Result<(), RolloutError> {
+        self.send(phase, Some(revision), switched_at_ms, None).await
     }
 
     pub async fn failed(&self, code: &str, message: String) -> Result<(), RolloutError> {
         let phase = RolloutPhase::Failed;
-        self.send(phase, None, Some((code, message))).await
+        self.send(phase, None, None, Some((code, message))).await
     }
 
     async fn send(
         &self,
         phase: RolloutPhase,
         revision: Option<&Revision>,
+        switched_at_ms: Option<i64>,
         failure: Option<(&str, String)>,
     ) -> Result<(), RolloutError> {
         if self.order.kind == Kind::Restore {
@@ -48,6 +59,7 @@ impl Reporter<'_> {
                 reason_code: reason_code.clone(),
                 message: message.clone(),
                 revision: revision.cloned(),
+                switched_at_ms,
             };
             let id = &self.order.rollout_id;
             match self.client.report_rollout(id, &report).await {

@@ -3,6 +3,7 @@
 use super::{Order, RolloutError, evidence::Verified, lock::Locked, reason};
 use crate::{
     engine::{ContainerSpec, Image, Limits, Mount, Tmpfs},
+    gateway::routes::REVISION_FIELD,
     labels,
     runtime::Runtime,
     shared::Shared,
@@ -88,12 +89,13 @@ pub fn container(
         (labels::RUNTIME, runtime.name.to_owned()),
         (labels::ROLLOUT, order.rollout_id.clone()),
         (labels::GENERATION, order.generation.to_string()),
+        (labels::TELLS_REVISION, true.to_string()),
     ];
     all.extend(own.map(|(name, value)| (name.to_owned(), value)));
     ContainerSpec {
         name: name(&shared.instance, order, &revision.revision_id),
         image: revision.image_digest.clone(),
-        command: runtime.command.iter().map(|&part| part.to_owned()).collect(),
+        command: command(runtime, &revision.revision_id),
         environment: runtime
             .environment
             .iter()
@@ -106,6 +108,13 @@ pub fn container(
         limits: shared.config.limits,
         publish: None,
     }
+}
+
+/// Answers name the revision: by that the gateway knows that it still talks to this container.
+fn command(runtime: &Runtime, revision_id: &str) -> Vec<String> {
+    let mut command: Vec<String> = runtime.command.iter().map(|&part| part.to_owned()).collect();
+    command.extend([runtime.answer_field.to_owned(), format!("{REVISION_FIELD}:{revision_id}")]);
+    command
 }
 
 /// Instance and revision make it unique; the rest is for people who read `docker ps`.
@@ -136,6 +145,7 @@ mod tests {
             generation: 7,
             rollout_id: "ro".into(),
             serving_revision: None,
+            served_as: None,
             kind: Kind::Rollout,
         };
         let name = name("0123456789abcdef", &order, "rev_00ff00ff00ff00ff");

@@ -1,6 +1,6 @@
 //! Keeping alive what serves.
 
-use super::{LogTarget, RolloutError, RolloutLog, drain, drain_and_remove, health, launch, reason};
+use super::{LogTarget, RolloutError, RolloutLog, drain, drain_and_remove, health, launch, now_ms, reason};
 use crate::{
     engine::{Container, ContainerState},
     labels,
@@ -103,6 +103,7 @@ pub async fn stop(
     let table = shared.routing.remove(environment, model)?;
     let wait = shared.config.deadlines.switch;
     shared.routing.confirm(table, wait).await?;
+    let ended_at_ms = now_ms();
     for container in &here {
         drain_and_remove(shared, container).await?;
     }
@@ -113,6 +114,7 @@ pub async fn stop(
             fence: fence.current().ok_or(RolloutError::Aborted)?,
             generation,
             message: "nothing is desired here any more".to_owned(),
+            at_ms: Some(ended_at_ms),
         };
         let client = &shared.client;
         client.report_stopped(environment, model, &report).await?;

@@ -4,9 +4,12 @@ use http::{Method, Request, Response};
 use tower::{service_fn, util::BoxCloneSyncService};
 use waybill_client::{
     Client,
-    api::{DesiredState, Lease, PublicKeyInfo},
+    api::{DesiredState, Lease, PublicKeyInfo, ServerInfo},
     transport::{Body, full},
 };
+
+/// The id that it bears.
+pub const ID: &str = "empty";
 
 pub fn client() -> Client {
     Client::in_memory(BoxCloneSyncService::new(service_fn(|request: Request<Body>| async move {
@@ -26,6 +29,14 @@ fn answer(method: &Method, path: &str) -> Response<Body> {
             holder: "test".to_owned(),
             fence: 1,
             expires_at_ms: i64::MAX,
+        }),
+        (&Method::GET, Some("info")) => serde_json::to_vec(&ServerInfo {
+            registry_id: ID.to_owned(),
+            version: "1".to_owned(),
+            database: "sqlite".to_owned(),
+            artifacts: "file".to_owned(),
+            deployer: "embedded".to_owned(),
+            gateway_url: None,
         }),
         (&Method::GET, Some("desired")) => {
             serde_json::to_vec(&DesiredState { environment, revision: 1, deployments: Vec::new() })

@@ -5,6 +5,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
+use waybill_deployer::gateway::Backend;
 
 /// A container that answers with the head it was sent, and headers of its own.
 async fn mirror() -> std::net::SocketAddr {
@@ -216,4 +217,31 @@ async fn what_is_missing_is_named() {
     assert!(detail.contains("rev_9") && detail.contains("refused"), "{detail}");
     assert!(!detail.contains(&address.to_string()), "{detail} tells an inner address");
     site.until_idle().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_name_the_revision_is_somebody_elses() {
+    let site = Site::start().await;
+    for (named, expected) in [
+        (Some("rev"), StatusCode::OK),
+        (Some("another"), StatusCode::BAD_GATEWAY),
+        (None, StatusCode::BAD_GATEWAY),
+    ] {
+        let container = Container::start(move |_| async move {
+            let mut response = Response::new(full("an answer"));
+            if let Some(named) = named {
+                response.headers_mut().insert("waybill-revision", named.parse().unwrap());
+            }
+            response
+        })
+        .await;
+        let told = Backend { tells_revision: true, ..backend("rev", container.address) };
+        let generation = site.status().await.generation + 1;
+        site.route(generation, vec![told]).await;
+        let (status, body) = get(&site.url("/production/iris/ping")).await;
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        assert_eq!(status, expected, "{named:?}: {body}");
+        assert_eq!(body.contains("UPSTREAM_STRANGER"), expected != StatusCode::OK, "{body}");
+        assert_eq!(body == "an answer", expected == StatusCode::OK);
+    }
 }

@@ -94,7 +94,7 @@ pub fn in_flight(backends: &[BackendStatus]) -> u64 {
 
 pub fn table(generation: u64, backends: Vec<Backend>) -> RouteTable {
     let route = Route { environment: "production".into(), model: "iris".into(), backends };
-    RouteTable { generation, routes: vec![route] }
+    RouteTable { generation, routes: vec![route], ..RouteTable::default() }
 }
 
 pub fn backend(revision_id: &str, address: SocketAddr) -> Backend {
@@ -103,6 +103,7 @@ pub fn backend(revision_id: &str, address: SocketAddr) -> Backend {
         upstream: format!("http://{address}"),
         weight: 100,
         max_concurrent: 64,
+        tells_revision: false,
     }
 }
 

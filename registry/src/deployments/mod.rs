@@ -12,6 +12,7 @@ pub mod phase;
 mod read;
 mod report;
 pub mod routes;
+mod serving;
 mod signals;
 pub mod store;
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub use leases::acquire_lease;
 pub use logs::{LOG_LINES_MAX, append_log, follow_log, log_page};
 pub use read::{deployment, deployments, desired_state, rollout};
 pub use report::{report_rollout, report_stopped};
+pub use serving::report_serving;
 pub use signals::Signals;
 
 /// Environments, one per stage of the same name.

@@ -5,14 +5,16 @@ use super::{
     signals::Woken,
     store::{
         deployments::{self, DeploymentRow},
-        rollouts,
+        rollouts::{self, read_revision},
     },
 };
 use crate::{app::App, db::DbError, models::stage};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::time::Duration;
 use tokio::time::Instant;
-use waybill_client::api::{Deployment, DesiredRevision, DesiredState, Rollout, ServingRevision, Stage};
+use waybill_client::api::{
+    Deployment, DesiredRevision, DesiredState, Outage, Rollout, ServingRevision, Stage,
+};
 
 /// RFC 3986 unreserved characters stay.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -21,6 +23,9 @@ const WAIT_MAX_MS: u64 = 55_000;
 
 fn assemble(row: DeploymentRow, rollout: Option<Rollout>) -> Result<Deployment, DbError> {
     let corrupt = |detail: &str| DbError::Corrupt { what: "deployment", detail: detail.to_owned() };
+    let served_as = read_revision(row.served_as)?;
+    let revision = read_revision(row.serving_revision)?;
+    let outage = row.outage_from_ms.map(|from_ms| Outage { from_ms, to_ms: None, reason: row.outage_reason });
     let follows: Stage = stage::parse(&row.environment).ok_or_else(|| corrupt(&row.environment))?;
     let desired = match (row.desired_uid, row.desired_version, row.desired_manifest, row.desired_rollout_id) {
         (Some(version_uid), Some(version), Some(manifest), Some(rollout_id)) => Some(DesiredRevision {
@@ -28,6 +33,7 @@ fn assemble(row: DeploymentRow, rollout: Option<Rollout>) -> Result<Deployment, 
             version_uid,
             manifest_digest: manifest.parse().map_err(|_| corrupt(&manifest))?,
             rollout_id,
+            served_as,
         }),
         (None, ..) => None,
         _ => return Err(corrupt("desires a version that is not frozen")),
@@ -35,7 +41,7 @@ fn assemble(row: DeploymentRow, rollout: Option<Rollout>) -> Result<Deployment, 
     let serving = match (row.serving_revision_id, row.serving_version, row.serving_uid, row.serving_since_ms)
     {
         (Some(revision_id), Some(version), Some(version_uid), Some(since_ms)) => {
-            Some(ServingRevision { revision_id, version, version_uid, since_ms })
+            Some(ServingRevision { revision_id, version, version_uid, since_ms, revision, outage })
         }
         _ => None,
     };

@@ -4,6 +4,7 @@ use super::{
     DeploymentsError, check_environment,
     leases::check_fence,
     phase::{self, Step},
+    serving::{begin, subject, within},
     store::{
         deployments,
         rollouts::{self, Advance, Found},
@@ -18,9 +19,9 @@ use crate::{
 use waybill_client::api::{ReportRollout, ReportStopped, Rollout, RolloutPhase};
 
 /// Longest message kept: some log lines and the probe's answers.
-const MESSAGE_MAX_CHARS: usize = 32_000;
+pub const MESSAGE_MAX_CHARS: usize = 32_000;
 
-/// Records a step of a rollout. Success closes the serving interval of the version before and
+/// Records a step of a rollout. The switch closes the serving interval of the version before and
 /// opens one for this, in the same transaction; failure leaves what serves untouched.
 pub async fn report_rollout(
     app: &App,
@@ -83,6 +84,12 @@ async fn apply(
                 });
             }
             Step::Apply if advance(tx, &found, report, cause.at_ms).await? => {
+                if let (RolloutPhase::Draining | RolloutPhase::Succeeded, Some(revision)) =
+                    (to, &report.revision)
+                {
+                    let at_ms = report.switched_at_ms.unwrap_or(cause.at_ms);
+                    begin(tx, cause, &row, &found.rollout, revision, at_ms).await?;
+                }
                 if to.is_terminal() {
                     end(tx, &found, &row, report, cause).await?;
                 }
@@ -125,30 +132,14 @@ async fn end(
     cause: &Cause,
 ) -> Result<(), DeploymentsError> {
     let rollout = &found.rollout;
-    let subject = format!("{}/{}", deployment.environment, deployment.model);
-    let name = |version: i64| format!("{}@{version}", deployment.model);
-    let event = if let (RolloutPhase::Succeeded, Some(revision)) = (report.phase, &report.revision) {
-        serving::close(tx, deployment.id, cause.at_ms).await?;
-        let interval = serving::NewInterval {
-            deployment: deployment.id,
-            version_uid: &rollout.version_uid,
-            revision_id: &revision.revision_id,
-            rollout_id: &rollout.rollout_id,
-            actor: &rollout.actor,
-            reason: rollout.reason.as_deref(),
-            from_ms: cause.at_ms,
-        };
-        serving::open(tx, &interval).await?;
-        cause
-            .event("rollout.succeeded", subject)
-            .change(deployment.serving_version.map(name).as_deref(), Some(&name(rollout.version)))
-    } else {
-        let mut event = cause
-            .event("rollout.failed", subject)
-            .change(Some(rollout.phase.as_str()), Some(&name(rollout.version)));
+    let succeeded = report.phase == RolloutPhase::Succeeded;
+    let action = if succeeded { "rollout.succeeded" } else { "rollout.failed" };
+    let name = format!("{}@{}", deployment.model, rollout.version);
+    let mut event =
+        cause.event(action, subject(deployment)).change(Some(rollout.phase.as_str()), Some(&name));
+    if !succeeded {
         event.reason.clone_from(&report.reason_code);
-        event
-    };
+    }
     audit::record(tx, &event).await?;
     deployments::observe(tx, deployment.id, rollout.generation).await?;
     deployments::bump_revision(tx, &deployment.environment).await?;
@@ -193,15 +184,16 @@ async fn stop(
         });
     }
     // A stop that reports late says nothing about what a newer rollout has brought up since.
-    let closed = serving::close_up_to(tx, row.id, report.generation, cause.at_ms).await?;
+    let open = serving::open_of(tx, row.id).await?.filter(|open| open.generation <= report.generation);
     deployments::observe(tx, row.id, report.generation).await?;
-    if closed == 0 {
+    let Some(open) = open else {
         return Ok(());
-    }
+    };
+    let at_ms = within(report.at_ms.unwrap_or(cause.at_ms), open.from_ms, cause.at_ms);
+    serving::close(tx, open.id, at_ms).await?;
     deployments::bump_revision(tx, environment).await?;
     let served = row.serving_version.map(|version| format!("{model}@{version}"));
-    let mut event =
-        cause.event("deployment.stopped", format!("{environment}/{model}")).change(served.as_deref(), None);
+    let mut event = cause.event("deployment.stopped", subject(&row)).change(served.as_deref(), None);
     event.reason = Some(report.message.chars().filter(|c| *c != '\0').take(1000).collect());
     audit::record(tx, &event).await?;
     Ok(())

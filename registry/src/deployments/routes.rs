@@ -19,7 +19,7 @@ use std::{convert::Infallible, time::Duration};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use waybill_client::api::{
     AcquireLease, AppendLog, Deployment, DeploymentList, DesiredState, Lease, LogPage, Problem,
-    ReportRollout, ReportStopped, Rollout,
+    ReportRollout, ReportServing, ReportStopped, Rollout,
 };
 
 /// Room for 1,000 lines of 8 KiB.
@@ -39,6 +39,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(acquire_lease))
         .routes(routes!(get_rollout))
         .routes(routes!(report_rollout))
+        .routes(routes!(report_serving))
         .routes(routes!(report_stopped))
 }
 
@@ -157,7 +158,7 @@ async fn get_rollout(
 
 /// Report a step of a rollout.
 ///
-/// Phases go forward; a deployer that starts over reports `verifying` again. `succeeded` closes
+/// Phases go forward; a deployer that starts over reports `verifying` again. `draining` closes
 /// the serving interval of the version before and opens one for this.
 #[utoipa::path(
     post, path = "/rollouts/{rollout_id}/reports", operation_id = "report_rollout", tag = "deployments",
@@ -179,6 +180,37 @@ async fn report_rollout(
 ) -> Result<Json<Rollout>, ApiError> {
     let cause = app.cause(&principal, request_id, None);
     Ok(Json(deployments::report_rollout(&app, cause, &rollout_id, report).await?))
+}
+
+/// Report what serves outside of rollouts.
+///
+/// That the revision on record stopped answering or answers again, or that another revision of the
+/// same version took its place. A report about what does not serve any more changes nothing.
+#[utoipa::path(
+    post, path = "/environments/{environment}/deployments/{model}/serving", operation_id = "report_serving",
+    tag = "deployments",
+    params(
+        ("environment" = String, Path, description = "`test`, `staging` or `production`"),
+        ("model" = String, Path, description = "The model's name"),
+    ),
+    request_body = ReportServing,
+    responses(
+        (status = 204, description = "Recorded"),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn report_serving(
+    State(app): State<App>,
+    principal: Principal,
+    request_id: RequestId,
+    ApiPath((environment, model)): ApiPath<(String, String)>,
+    ApiJson(report): ApiJson<ReportServing>,
+) -> Result<StatusCode, ApiError> {
+    let cause = app.cause(&principal, request_id, None);
+    deployments::report_serving(&app, cause, &environment, &model, report).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Report that nothing serves any more.

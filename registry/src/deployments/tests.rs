@@ -1,5 +1,7 @@
 //! Leases, reports and logs, on both engines.
 
+mod serving;
+
 use super::{
     DeploymentsError, LOG_LINES_MAX, acquire_lease, append_log, desired_state, follow_log, log_page,
     report_rollout, report_stopped, rollout,
@@ -93,7 +95,8 @@ async fn reports_need_the_fence_and_the_order() {
         let deployment = &state.deployments[0];
         assert_eq!(deployment.serving.as_ref().unwrap().revision_id, "rev-2");
         assert_eq!(deployment.observed_generation, deployment.generation);
-        let stopped = ReportStopped { fence, generation: deployment.generation, message: "gone".into() };
+        let stopped =
+            ReportStopped { fence, generation: deployment.generation, message: "gone".into(), at_ms: None };
         report_stopped(app, cause(), STAGING, "iris", stopped).await.unwrap();
         let state = desired_state(app, STAGING, None, 0).await.unwrap();
         assert!(state.deployments[0].serving.is_none());

@@ -14,7 +14,7 @@ pub enum PromotionError {
     )]
     ArchiveNeedsActiveStage { stage: String },
     #[error(
-        "{name} has nothing to go back to in {environment}: {why}; name a version with to_version, or promote one"
+        "{name} has nothing to go back to in {environment}: {why}; name a version with --to-version, or promote one"
     )]
     NothingToRollBackTo { name: String, environment: String, why: &'static str },
     #[error("{subject} is what {environment} desires already")]

@@ -47,6 +47,7 @@ pub fn report(fence: i64, phase: RolloutPhase, revision_id: &str) -> ReportRollo
             image_reused: true,
             lock_reused: true,
         }),
+        switched_at_ms: None,
     }
 }
 
@@ -102,7 +103,9 @@ async fn a_rollback_brings_back_what_served_before() {
         let further = back(&registry, None).await.unwrap();
         assert_eq!(further.version, 1, "a second rollback goes further back");
         rolls_out(&registry, &further, RolloutPhase::Succeeded).await;
-        assert_eq!(back(&registry, None).await.unwrap_err().code(), "NOTHING_TO_ROLL_BACK_TO");
+        let nothing = back(&registry, None).await.unwrap_err();
+        assert_eq!(nothing.code(), "NOTHING_TO_ROLL_BACK_TO");
+        assert!(nothing.to_string().contains("--to-version"), "the flag's name: {nothing}");
         assert_eq!(back(&registry, Some(1)).await.unwrap_err().code(), "ALREADY_DESIRED");
         assert_eq!(back(&registry, Some(3)).await.unwrap().version, 3);
 
@@ -140,7 +143,7 @@ async fn a_failed_rollout_leaves_serving_alone() {
 
 async fn stops(registry: &TestRegistry, generation: i64) {
     let fence = lease(registry).await.fence;
-    let report = ReportStopped { fence, generation, message: "gone".into() };
+    let report = ReportStopped { fence, generation, message: "gone".into(), at_ms: None };
     report_stopped(registry.app(), cause(), PRODUCTION, "iris", report).await.unwrap();
 }
 

@@ -1,5 +1,5 @@
-use super::{ANSWER_TIMEOUT, DockerEngine, convert};
-use crate::engine::{Container, ContainerSpec, EngineError, Exit, LogLine};
+use super::{ANSWER_TIMEOUT, DockerEngine, Purpose, convert};
+use crate::engine::{Container, ContainerSpec, ContainerState, EngineError, Exit, LogLine};
 use bollard::{
     errors::Error,
     query_parameters::{
@@ -26,10 +26,10 @@ impl DockerEngine {
     pub(super) async fn create_container(
         &self,
         spec: &ContainerSpec,
-        interactive: bool,
+        purpose: Purpose,
     ) -> Result<String, EngineError> {
         let options = CreateContainerOptionsBuilder::default().name(&spec.name).build();
-        let body = convert::create_body(spec, interactive, self.connection().await?.cpus);
+        let body = convert::create_body(spec, purpose, self.connection().await?.cpus);
         match self.docker().await?.create_container(Some(options), body).await {
             Ok(created) => Ok(created.id),
             Err(e) if is_status(&e, 409) => Err(EngineError::NameTaken { name: spec.name.clone() }),
@@ -108,14 +108,11 @@ impl DockerEngine {
             Some(Err(e)) => return Err(self.error(format!("wait for container {id}"), e)),
             None => return Err(self.unavailable("the connection ended")),
         };
-        let out_of_memory = match self.inspect_container(id).await? {
-            Some(container) => match container.state {
-                crate::engine::ContainerState::Exited(exit) => exit.out_of_memory,
-                _ => false,
-            },
-            None => false,
-        };
-        Ok(Exit { code, out_of_memory })
+        let seen = self.inspect_container(id).await?.map(|container| container.state);
+        Ok(match seen {
+            Some(ContainerState::Exited(exit)) => Exit { code, ..exit },
+            _ => Exit { code, out_of_memory: false, at_ms: None },
+        })
     }
 
     pub(super) async fn tail_logs(&self, id: &str, count: usize) -> Result<Vec<LogLine>, EngineError> {

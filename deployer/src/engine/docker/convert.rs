@@ -1,5 +1,6 @@
 //! Between bollard's types and ours.
 
+use super::Purpose;
 use crate::engine::{Container, ContainerSpec, ContainerState, EngineError, Exit, LogLine};
 use bollard::{
     container::LogOutput,
@@ -14,7 +15,8 @@ use waybill_client::api::LogStream;
 
 /// Root of what every container of ours may not do. A log file is rotated by the engine, so that
 /// a chatty model cannot fill the disk.
-pub fn create_body(spec: &ContainerSpec, interactive: bool, cpus: Option<u64>) -> ContainerCreateBody {
+pub fn create_body(spec: &ContainerSpec, purpose: Purpose, cpus: Option<u64>) -> ContainerCreateBody {
+    let interactive = purpose != Purpose::Serve;
     ContainerCreateBody {
         image: Some(spec.image.clone()),
         user: Some(spec.user.clone()),
@@ -29,7 +31,10 @@ pub fn create_body(spec: &ContainerSpec, interactive: bool, cpus: Option<u64>) -
         attach_stderr: Some(interactive),
         open_stdin: Some(interactive),
         stdin_once: Some(interactive),
-        host_config: Some(host_config(spec, cpus)),
+        host_config: Some(HostConfig {
+            readonly_rootfs: Some(purpose != Purpose::Install),
+            ..host_config(spec, cpus)
+        }),
         ..ContainerCreateBody::default()
     }
 }
@@ -56,7 +61,6 @@ fn host_config(spec: &ContainerSpec, cpus: Option<u64>) -> HostConfig {
         mounts: Some(mounts.collect()),
         tmpfs: Some(tmpfs.collect()),
         port_bindings: bindings,
-        readonly_rootfs: Some(true),
         cap_drop: Some(vec!["ALL".to_owned()]),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
         privileged: Some(false),
@@ -96,6 +100,11 @@ pub fn container(answer: ContainerInspectResponse) -> Container {
         _ => ContainerState::Exited(Exit {
             code: state.exit_code.unwrap_or(-1),
             out_of_memory: state.oom_killed.unwrap_or(false),
+            at_ms: state
+                .finished_at
+                .and_then(|at| at.to_string().parse::<jiff::Timestamp>().ok())
+                .map(jiff::Timestamp::as_millisecond)
+                .filter(|at| *at > 0),
         }),
     };
     Container {

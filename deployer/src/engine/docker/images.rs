@@ -15,7 +15,7 @@ use std::{collections::HashMap, io, pin::Pin};
 use tokio_util::io::ReaderStream;
 
 /// Splits `name:tag`; a registry's port is not a tag.
-fn split_tag(reference: &str) -> (&str, &str) {
+pub(super) fn split_tag(reference: &str) -> (&str, &str) {
     match reference.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') => (name, tag),
         _ => (reference, "latest"),
@@ -85,7 +85,7 @@ impl DockerEngine {
         }
     }
 
-    async fn made(&self, reference: &str) -> Result<Image, EngineError> {
+    pub(super) async fn made(&self, reference: &str) -> Result<Image, EngineError> {
         self.inspect_image(reference).await?.ok_or_else(|| EngineError::NotFound {
             what: format!("image {reference:?} although it was just made"),
         })
@@ -128,6 +128,7 @@ impl DockerEngine {
             .t(&build.tag)
             .rm(true)
             .forcerm(true)
+            .nocache(build.anew)
             .buildargs(&arguments)
             .labels(&labels)
             .version(BuilderVersion::BuilderV1)

@@ -10,7 +10,7 @@ mod run;
 
 use super::{
     Build, Container, ContainerSpec, Context, Engine, EngineError, EngineInfo, Exit, Image, Lines, LogLine,
-    RunOutput,
+    NewImage, RunOutput,
 };
 use async_trait::async_trait;
 use bollard::Docker;
@@ -28,6 +28,16 @@ const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 const WORK_TIMEOUT: Duration = Duration::from_mins(30);
 /// Bound on the first contact: a stopped daemon should be told at once.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a container is created for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Serve,
+    /// With standard input and output.
+    Run,
+    /// The same on a writable root, which becomes an image.
+    Install,
+}
 
 /// A Docker Engine. Cheap to clone; connects when first asked, and again until it succeeds.
 #[derive(Clone)]
@@ -130,8 +140,18 @@ impl Engine for DockerEngine {
         self.run_to_end(spec, stdin, lines).await
     }
 
+    async fn run_into_image(
+        &self,
+        spec: &ContainerSpec,
+        stdin: Bytes,
+        image: &NewImage,
+        lines: Lines<'_>,
+    ) -> Result<Image, EngineError> {
+        self.run_and_commit(spec, stdin, image, lines).await
+    }
+
     async fn create(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
-        self.create_container(spec, false).await
+        self.create_container(spec, Purpose::Serve).await
     }
 
     async fn start(&self, id: &str) -> Result<(), EngineError> {

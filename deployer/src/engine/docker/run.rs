@@ -1,8 +1,12 @@
 //! Throwaway containers.
 
-use super::DockerEngine;
-use crate::engine::{ContainerSpec, Engine, EngineError, Lines, RunOutput};
-use bollard::{container::LogOutput, query_parameters::AttachContainerOptionsBuilder};
+use super::{DockerEngine, Purpose, images::split_tag};
+use crate::engine::{ContainerSpec, Engine, EngineError, Exit, Image, Lines, NewImage, RunOutput};
+use bollard::{
+    container::LogOutput,
+    models::ContainerConfig,
+    query_parameters::{AttachContainerOptionsBuilder, CommitContainerOptionsBuilder},
+};
 use bytes::Bytes;
 use futures::TryStreamExt;
 use tokio::io::AsyncWriteExt;
@@ -33,8 +37,60 @@ impl DockerEngine {
         stdin: Bytes,
         lines: Lines<'_>,
     ) -> Result<RunOutput, EngineError> {
-        let id = self.create_container(spec, true).await?;
-        let mut guard = RemoveOnDrop { engine: self.clone(), id: Some(id.clone()) };
+        let (mut guard, id) = self.create_to_run(spec, Purpose::Run).await?;
+        let (exit, stdout) = self.feed(&id, stdin, lines).await?;
+        self.remove_container(&id).await?;
+        guard.id = None;
+        Ok(RunOutput { exit, stdout })
+    }
+
+    pub(super) async fn run_and_commit(
+        &self,
+        spec: &ContainerSpec,
+        stdin: Bytes,
+        image: &NewImage,
+        lines: Lines<'_>,
+    ) -> Result<Image, EngineError> {
+        let (mut guard, id) = self.create_to_run(spec, Purpose::Install).await?;
+        let (exit, _) = self.feed(&id, stdin, lines).await?;
+        if exit.code != 0 {
+            return Err(EngineError::BuildFailed { message: format!("the installation {exit}") });
+        }
+        let (name, tag) = split_tag(&image.tag);
+        let options = CommitContainerOptionsBuilder::default().container(&id).repo(name).tag(tag).build();
+        let config = ContainerConfig {
+            // An image takes over its container's labels, which mark what is to be removed.
+            labels: Some(
+                spec.labels
+                    .keys()
+                    .map(|name| (name.clone(), String::new()))
+                    .chain(image.labels.clone())
+                    .collect(),
+            ),
+            env: Some(image.environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+            ..ContainerConfig::default()
+        };
+        self.patient()
+            .await?
+            .commit_container(options, config)
+            .await
+            .map_err(|e| self.error(format!("make an image of container {id}"), e))?;
+        self.remove_container(&id).await?;
+        guard.id = None;
+        self.made(&image.tag).await
+    }
+
+    async fn create_to_run(
+        &self,
+        spec: &ContainerSpec,
+        purpose: Purpose,
+    ) -> Result<(RemoveOnDrop, String), EngineError> {
+        let id = self.create_container(spec, purpose).await?;
+        Ok((RemoveOnDrop { engine: self.clone(), id: Some(id.clone()) }, id))
+    }
+
+    /// Starts the container, gives it its input and waits for its end.
+    async fn feed(&self, id: &str, stdin: Bytes, lines: Lines<'_>) -> Result<(Exit, Vec<u8>), EngineError> {
         // Attached before the start, or the first output would be lost.
         let options = AttachContainerOptionsBuilder::default()
             .stdin(true)
@@ -45,10 +101,10 @@ impl DockerEngine {
         let mut attached = self
             .patient()
             .await?
-            .attach_container(&id, Some(options))
+            .attach_container(id, Some(options))
             .await
             .map_err(|e| self.error(format!("attach to container {id}"), e))?;
-        self.start_container(&id).await?;
+        self.start_container(id).await?;
 
         let write = async {
             // A command that ends without reading its input closes the pipe; its exit tells more.
@@ -69,10 +125,7 @@ impl DockerEngine {
         };
         let ((), stdout) = tokio::join!(write, read);
         let stdout = stdout.map_err(|e| self.error(format!("read the output of container {id}"), e))?;
-        let exit = self.wait_container(&id).await?;
-        self.remove_container(&id).await?;
-        guard.id = None;
-        Ok(RunOutput { exit, stdout })
+        Ok((self.wait_container(id).await?, stdout))
     }
 }
 

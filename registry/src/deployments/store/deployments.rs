@@ -18,6 +18,12 @@ pub struct DeploymentRow {
     pub serving_uid: Option<String>,
     pub serving_version: Option<i64>,
     pub serving_since_ms: Option<i64>,
+    /// JSON of what serves.
+    pub serving_revision: Option<String>,
+    pub outage_from_ms: Option<i64>,
+    pub outage_reason: Option<String>,
+    /// JSON of what the desired version ran when it served last, in any environment.
+    pub served_as: Option<String>,
 }
 
 /// Completes `SELECT … FROM deployments d …`; deployments of deleted models are left out.
@@ -28,11 +34,17 @@ macro_rules! select_deployments {
                     d.desired_rollout_id, w.version AS desired_version,
                     w.manifest_digest AS desired_manifest, d.generation, d.observed_generation,
                     i.revision_id AS serving_revision_id, i.version_uid AS serving_uid,
-                    s.version AS serving_version, i.from_ms AS serving_since_ms
+                    s.version AS serving_version, i.from_ms AS serving_since_ms,
+                    i.revision AS serving_revision, o.from_ms AS outage_from_ms,
+                    o.reason AS outage_reason,
+                    (SELECT x.revision FROM serving_intervals x
+                     WHERE x.version_uid = d.desired_uid AND x.revision IS NOT NULL
+                     ORDER BY x.id DESC LIMIT 1) AS served_as
              FROM deployments d
              JOIN registered_models m ON m.model_id = d.model_id AND m.deleted_at_ms IS NULL
              LEFT JOIN model_versions w ON w.uid = d.desired_uid
              LEFT JOIN serving_intervals i ON i.deployment = d.id AND i.to_ms IS NULL
+             LEFT JOIN serving_outages o ON o.serving_interval = i.id AND o.to_ms IS NULL
              LEFT JOIN model_versions s ON s.uid = i.version_uid ",
             $rest
         )

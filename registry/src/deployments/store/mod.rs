@@ -2,5 +2,6 @@
 
 pub mod deployments;
 pub mod logs;
+pub mod outages;
 pub mod rollouts;
 pub mod serving;

@@ -18,6 +18,7 @@ struct Row {
     message: Option<String>,
     actor: String,
     reason: Option<String>,
+    revision: Option<String>,
     started_at_ms: i64,
     ended_at_ms: Option<i64>,
 }
@@ -44,6 +45,7 @@ impl Row {
             message: self.message,
             actor: self.actor,
             reason: self.reason,
+            revision: read_revision(self.revision)?,
             started_at_ms: self.started_at_ms,
             ended_at_ms: self.ended_at_ms,
         };
@@ -55,7 +57,8 @@ macro_rules! select_rollouts {
     ($rest:literal) => {
         concat!(
             "SELECT r.deployment, r.rollout_id, d.deployment_id, r.generation, v.version, r.version_uid,
-                    r.phase, r.reason_code, r.message, r.actor, r.reason, r.started_at_ms, r.ended_at_ms
+                    r.phase, r.reason_code, r.message, r.actor, r.reason, r.revision,
+                    r.started_at_ms, r.ended_at_ms
              FROM rollouts r JOIN deployments d ON d.id = r.deployment
              JOIN model_versions v ON v.uid = r.version_uid ",
             $rest
@@ -181,17 +184,26 @@ pub async fn advance(tx: &mut Conn, step: &Advance<'_>) -> Result<bool, DbError>
     Ok(rows == 1)
 }
 
-/// The revision that a rollout reported.
-pub async fn revision(conn: &mut Conn, rollout_id: &str) -> Result<Option<Revision>, DbError> {
-    let text: Option<Option<String>> = conn
-        .query("SELECT revision FROM rollouts WHERE rollout_id = $1")
-        .bind(rollout_id.to_owned())
-        .scalar()
+/// The newest rollout of a version in a deployment that succeeded.
+pub async fn newest_success(
+    conn: &mut Conn,
+    deployment: i64,
+    version_uid: &str,
+) -> Result<Option<Rollout>, DbError> {
+    let row: Option<Row> = conn
+        .query(select_rollouts!(
+            "WHERE r.deployment = $1 AND r.version_uid = $2 AND r.phase = 'succeeded'
+             ORDER BY r.id DESC LIMIT 1"
+        ))
+        .bind(deployment)
+        .bind(version_uid.to_owned())
+        .optional()
         .await?;
-    text.flatten()
-        .map(|text| {
-            serde_json::from_str(&text)
-                .map_err(|e| DbError::Corrupt { what: "revision", detail: e.to_string() })
-        })
-        .transpose()
+    Ok(row.map(Row::read).transpose()?.map(|found| found.rollout))
+}
+
+/// A revision as a column keeps it.
+pub fn read_revision(text: Option<String>) -> Result<Option<Revision>, DbError> {
+    let corrupt = |e: serde_json::Error| DbError::Corrupt { what: "revision", detail: e.to_string() };
+    text.map(|text| serde_json::from_str(&text).map_err(corrupt)).transpose()
 }

@@ -1,36 +1,42 @@
 //! Serving intervals: what really received an environment's traffic, and when.
 
+use super::{outages, rollouts::read_revision};
 use crate::db::{Conn, DbError};
-use waybill_client::api::ServingInterval;
+use std::collections::HashMap;
+use waybill_client::api::{Outage, ServingInterval};
 
-/// Ends the open interval, if there is one; the number of intervals ended.
-pub async fn close(tx: &mut Conn, deployment: i64, now_ms: i64) -> Result<u64, DbError> {
-    tx.query("UPDATE serving_intervals SET to_ms = $2 WHERE deployment = $1 AND to_ms IS NULL")
-        .bind(deployment)
-        .bind(now_ms)
-        .execute()
-        .await
+/// The interval that lasts.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Open {
+    pub id: i64,
+    pub version_uid: String,
+    pub revision_id: String,
+    pub rollout_id: String,
+    /// Of the rollout that opened it.
+    pub generation: i64,
+    pub from_ms: i64,
 }
 
-/// Ends the open interval unless a rollout newer than `generation` opened it; the number of
-/// intervals ended.
-pub async fn close_up_to(
-    tx: &mut Conn,
-    deployment: i64,
-    generation: i64,
-    now_ms: i64,
-) -> Result<u64, DbError> {
-    tx.query(
-        "UPDATE serving_intervals SET to_ms = $2
-         WHERE deployment = $1 AND to_ms IS NULL AND NOT EXISTS (
-             SELECT 1 FROM rollouts r
-             WHERE r.rollout_id = serving_intervals.rollout_id AND r.generation > $3)",
+pub async fn open_of(conn: &mut Conn, deployment: i64) -> Result<Option<Open>, DbError> {
+    conn.query(
+        "SELECT i.id, i.version_uid, i.revision_id, i.rollout_id, r.generation, i.from_ms
+         FROM serving_intervals i JOIN rollouts r ON r.rollout_id = i.rollout_id
+         WHERE i.deployment = $1 AND i.to_ms IS NULL",
     )
     .bind(deployment)
-    .bind(now_ms)
-    .bind(generation)
-    .execute()
+    .optional()
     .await
+}
+
+/// Ends an interval, and the outage in it that lasts.
+pub async fn close(tx: &mut Conn, interval: i64, at_ms: i64) -> Result<(), DbError> {
+    outages::close(tx, interval, at_ms).await?;
+    tx.query("UPDATE serving_intervals SET to_ms = $2 WHERE id = $1 AND to_ms IS NULL")
+        .bind(interval)
+        .bind(at_ms)
+        .execute()
+        .await?;
+    Ok(())
 }
 
 /// An interval about to open.
@@ -42,14 +48,16 @@ pub struct NewInterval<'a> {
     pub actor: &'a str,
     pub reason: Option<&'a str>,
     pub from_ms: i64,
+    /// JSON of what runs.
+    pub revision: String,
 }
 
 /// Opens an interval; the one before must be closed.
 pub async fn open(tx: &mut Conn, new: &NewInterval<'_>) -> Result<(), DbError> {
     tx.query(
         "INSERT INTO serving_intervals (deployment, version_uid, revision_id, rollout_id, actor, reason,
-             from_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+             from_ms, revision)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(new.deployment)
     .bind(new.version_uid.to_owned())
@@ -58,6 +66,7 @@ pub async fn open(tx: &mut Conn, new: &NewInterval<'_>) -> Result<(), DbError> {
     .bind(new.actor.to_owned())
     .bind(new.reason.map(str::to_owned))
     .bind(new.from_ms)
+    .bind(new.revision.clone())
     .execute()
     .await?;
     Ok(())
@@ -96,8 +105,8 @@ pub async fn of_model(
 ) -> Result<Vec<ServingInterval>, DbError> {
     let rows: Vec<Row> = conn
         .query(
-            "SELECT d.environment, m.name, v.version, i.version_uid, i.revision_id, i.from_ms, i.to_ms,
-                    i.actor, i.reason, i.rollout_id
+            "SELECT i.id, d.environment, m.name, v.version, i.version_uid, i.revision_id, i.from_ms,
+                    i.to_ms, i.actor, i.reason, i.rollout_id, i.revision
              FROM serving_intervals i JOIN deployments d ON d.id = i.deployment
              JOIN registered_models m ON m.model_id = d.model_id
              JOIN model_versions v ON v.uid = i.version_uid
@@ -108,11 +117,13 @@ pub async fn of_model(
         .bind(limit)
         .all()
         .await?;
-    Ok(rows.into_iter().map(ServingInterval::from).collect())
+    let mut outages = outages::of_model(conn, model_id, environment, limit).await?;
+    rows.into_iter().map(|row| row.read(&mut outages)).collect()
 }
 
 #[derive(sqlx::FromRow)]
 struct Row {
+    id: i64,
     environment: String,
     name: String,
     version: i64,
@@ -123,21 +134,24 @@ struct Row {
     actor: String,
     reason: Option<String>,
     rollout_id: String,
+    revision: Option<String>,
 }
 
-impl From<Row> for ServingInterval {
-    fn from(row: Row) -> Self {
-        Self {
-            environment: row.environment,
-            name: row.name,
-            version: row.version,
-            version_uid: row.version_uid,
-            revision_id: row.revision_id,
-            from_ms: row.from_ms,
-            to_ms: row.to_ms,
-            actor: row.actor,
-            reason: row.reason,
-            rollout_id: row.rollout_id,
-        }
+impl Row {
+    fn read(self, outages: &mut HashMap<i64, Vec<Outage>>) -> Result<ServingInterval, DbError> {
+        Ok(ServingInterval {
+            environment: self.environment,
+            name: self.name,
+            version: self.version,
+            version_uid: self.version_uid,
+            revision_id: self.revision_id,
+            from_ms: self.from_ms,
+            to_ms: self.to_ms,
+            actor: self.actor,
+            reason: self.reason,
+            rollout_id: self.rollout_id,
+            revision: read_revision(self.revision)?,
+            outages: outages.remove(&self.id).unwrap_or_default(),
+        })
     }
 }

@@ -1,0 +1,198 @@
+//! Packages that are not on PyPI: from an index that asks for a password, and from a folder.
+
+use super::{BASE, engine, run, spec};
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader, Write},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    sync::Mutex,
+};
+use waybill_deployer::{
+    engine::{DockerEngine, Engine, Image},
+    images::{
+        BaseOptions, BaseSource, EnvironmentKey, Index, ResolveRequest, build_base, ensure_environment,
+        resolve,
+    },
+};
+use waybill_proof::Digest;
+
+const PACKAGE: &str = "waybill-private-test";
+const PASSWORD: &str = "s3cret-of-the-index";
+/// `user:s3cret-of-the-index`
+const AUTHORIZATION: &str = "Basic dXNlcjpzM2NyZXQtb2YtdGhlLWluZGV4";
+
+/// A wheel without a line of code but its answer; made by Python, which zips.
+fn wheel(folder: &Path) -> String {
+    let name = "waybill_private_test-1.0-py3-none-any.whl";
+    let script = format!(
+        "import zipfile\n\
+         info = 'waybill_private_test-1.0.dist-info/'\n\
+         with zipfile.ZipFile({:?}, 'w') as wheel:\n\
+         \x20   wheel.writestr('waybill_private_test.py', 'ANSWER = 42\\n')\n\
+         \x20   wheel.writestr(info + 'METADATA', 'Metadata-Version: 2.1\\nName: {PACKAGE}\\nVersion: 1.0\\n')\n\
+         \x20   wheel.writestr(info + 'WHEEL', 'Wheel-Version: 1.0\\nGenerator: t\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')\n\
+         \x20   wheel.writestr(info + 'RECORD', '')\n",
+        folder.join(name)
+    );
+    let made = std::process::Command::new("python3").args(["-c", &script]).status().unwrap();
+    assert!(made.success());
+    name.to_owned()
+}
+
+/// A simple index (PEP 503) of one wheel, for those who know the password. It listens where
+/// containers of the default bridge reach this machine.
+struct PrivateIndex {
+    url: String,
+    host: String,
+    refused: &'static Mutex<u32>,
+}
+
+impl PrivateIndex {
+    fn start(address: &str, wheel: (String, Vec<u8>)) -> Self {
+        let listener = TcpListener::bind((address, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let refused: &'static Mutex<u32> = Box::leak(Box::default());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let _ = answer(stream, &wheel, refused);
+            }
+        });
+        Self { url: format!("http://{address}:{port}/simple"), host: address.to_owned(), refused }
+    }
+}
+
+fn answer(
+    mut stream: TcpStream,
+    (name, bytes): &(String, Vec<u8>),
+    refused: &Mutex<u32>,
+) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    let request = lines.next().transpose()?.unwrap_or_default();
+    let head: Vec<String> = lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+    let knows = head.iter().any(|line| {
+        line.split_once(": ")
+            .is_some_and(|(name, value)| name.eq_ignore_ascii_case("authorization") && value == AUTHORIZATION)
+    });
+    let page = format!("<!DOCTYPE html><html><body><a href=\"/files/{name}\">{name}</a></body></html>");
+    let path = request.split(' ').nth(1).unwrap_or_default();
+    let (status, kind, body): (_, _, &[u8]) = if !knows {
+        *refused.lock().unwrap() += 1;
+        ("401 Unauthorized\r\nWWW-Authenticate: Basic", "text/plain", b"")
+    } else if path.starts_with("/simple/waybill-private-test") {
+        ("200 OK", "text/html", page.as_bytes())
+    } else if path.starts_with("/files/") {
+        ("200 OK", "application/octet-stream", bytes)
+    } else {
+        ("404 Not Found", "text/plain", b"")
+    };
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    )?;
+    if !request.starts_with("HEAD") {
+        stream.write_all(body)?;
+    }
+    Ok(())
+}
+
+/// The address of this machine on the default bridge.
+fn bridge() -> String {
+    let format = "{{(index .IPAM.Config 0).Gateway}}";
+    let output =
+        std::process::Command::new("docker").args(["network", "inspect", "bridge", "-f", format]).output();
+    String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
+}
+
+async fn resolved(engine: &DockerEngine, base: &Image, index: Index<'_>) -> Result<String, String> {
+    let request = ResolveRequest {
+        base,
+        requirements: &format!("{PACKAGE}\n"),
+        index,
+        cut_off: None,
+        labels: BTreeMap::new(),
+    };
+    resolve(engine, request, &|_| {}).await.map(|r| r.text).map_err(|e| e.to_string())
+}
+
+/// Whether the text is in the image: in its configuration, its history, or a file of any layer.
+fn holds(image: &str, text: &str) -> bool {
+    let inspect = std::process::Command::new("docker").args(["inspect", image]).output().unwrap().stdout;
+    let history = std::process::Command::new("docker").args(["history", "--no-trunc", image]).output();
+    let records = [inspect, history.unwrap().stdout].concat();
+    let search = format!("docker save {image} | grep -a -c '{text}'");
+    let found = std::process::Command::new("sh").args(["-c", &search]).output().unwrap();
+    String::from_utf8_lossy(&records).contains(text) || found.stdout.trim_ascii() != b"0"
+}
+
+#[tokio::test]
+async fn an_index_that_asks_for_a_password_gets_it_and_no_image_does() {
+    let Some((engine, base)) = engine().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let name = wheel(folder.path());
+    let bytes = std::fs::read(folder.path().join(&name)).unwrap();
+    let server = PrivateIndex::start(&bridge(), (name, bytes));
+    let netrc = folder.path().join("netrc");
+    std::fs::write(&netrc, format!("machine {} login user password {PASSWORD}\n", server.host)).unwrap();
+
+    let without = Index { url: Some(&server.url), netrc: None };
+    let said = resolved(&engine, &base, without).await.unwrap_err();
+    assert!(said.contains(PACKAGE), "{said}");
+    assert!(*server.refused.lock().unwrap() > 0);
+
+    let index = Index { netrc: Some(&netrc), ..without };
+    let lock = resolved(&engine, &base, index).await.unwrap();
+    assert!(lock.starts_with("waybill-private-test==1.0 \\\n    --hash=sha256:"), "{lock}");
+    let runtime = format!("test/{}", uuid::Uuid::new_v4().simple());
+    let key = EnvironmentKey::new(Digest::of(lock.as_bytes()), &base, runtime);
+    let lines = Mutex::new(Vec::new());
+    let sink = |line: &str| lines.lock().unwrap().push(line.to_owned());
+    let made = ensure_environment(&engine, &key, &lock, index, BTreeMap::new(), &sink).await.unwrap();
+    let script = "import waybill_private_test as t, sys; print(t.ANSWER, sys.prefix)";
+    let printed = run(&engine, &spec(&made.image, &["python3", "-c", script]), b"").await;
+    let again = ensure_environment(&engine, &key, &lock, index, BTreeMap::new(), &sink).await.unwrap();
+    let secret_in_image = holds(&made.image.id, PASSWORD);
+    engine.remove_image(&key.tag()).await.unwrap();
+
+    assert_eq!(printed, (0, "42 /opt/waybill/venv\n".to_owned()));
+    assert!(again.reused && again.image.id == made.image.id);
+    assert!(!secret_in_image, "the password is in the image");
+    let told = lines.into_inner().unwrap();
+    assert!(told.iter().any(|line| line.contains(PACKAGE)), "the installer's output: {told:?}");
+    assert!(!told.iter().any(|line| line.contains(PASSWORD)));
+}
+
+#[tokio::test]
+async fn wheels_of_a_folder_are_found_beside_the_index() {
+    let Some((engine, _)) = engine().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    wheel(folder.path());
+    let options = BaseOptions {
+        name: Some(format!("waybill-base:test-{}", uuid::Uuid::new_v4().simple())),
+        source: BaseSource::From(BASE.to_owned()),
+        wheels: Some(folder.path().to_owned()),
+        ca_bundle: std::env::var_os("SSL_CERT_FILE").map(Into::into),
+        ..BaseOptions::default()
+    };
+    let base = build_base(&options, &|_| {}).await.unwrap();
+    let lock = resolved(&engine, &base, Index::default()).await;
+    engine.remove_image(&options.tag()).await.unwrap();
+    let lock = lock.unwrap();
+    assert!(lock.starts_with("waybill-private-test==1.0 \\\n    --hash=sha256:"), "{lock}");
+}
+
+#[tokio::test]
+async fn a_base_made_anew_is_another_image() {
+    let Some((engine, base)) = engine().await else { return };
+    let options = BaseOptions {
+        name: Some(format!("waybill-base:test-{}", uuid::Uuid::new_v4().simple())),
+        source: BaseSource::From(BASE.to_owned()),
+        rebuild: true,
+        ..BaseOptions::default()
+    };
+    let first = build_base(&options, &|_| {}).await.unwrap();
+    let second = build_base(&options, &|_| {}).await.unwrap();
+    engine.remove_image(&options.tag()).await.unwrap();
+    assert!(first.id != second.id && first.id != base.id);
+}
