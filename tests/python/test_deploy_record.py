@@ -236,7 +236,9 @@ def test_a_gateway_apart_does_not_believe_routes_of_an_earlier_boot(net, tmp_pat
     with log.open("w") as out:
         gateway = subprocess.Popen(command, stdout=out, stderr=out, env=environment())
     try:
-        line = until(lambda: next((line for line in log.read_text().splitlines() if "ready on" in line), None), seconds=30)
+        line = until(
+            lambda: next((line for line in log.read_text().splitlines() if "ready on" in line), None), seconds=30
+        )
 
         class Apart:
             gateway = line.split()[-1]
@@ -247,3 +249,36 @@ def test_a_gateway_apart_does_not_believe_routes_of_an_earlier_boot(net, tmp_pat
     finally:
         gateway.terminate()
         gateway.wait(timeout=30)
+
+
+def test_another_registry_takes_nothing_away(live, deploying, tmp_path):
+    """An empty database in place of the right one: what runs goes on running, and the way on is told."""
+    server = deploying(name="lost")
+    register(server, live.work, "kept", 7)
+    promote(server, "kept@1")
+    before = containers(server, "kept")
+    right = server.api("GET", "info").json()["registry_id"]
+    server.stop()
+    flags = list(server.flags)
+    other = [f"--database-url=sqlite:{tmp_path}/other.db", f"--artifacts-url=file://{tmp_path}/other"]
+    server.flags += other
+    server.start()
+    found = server.api("GET", "info").json()["registry_id"]
+    assert found != right
+    until(lambda: f"--accept-registry {found}" in server.log, what="what to do, in the log")
+    assert answer_of(server, "kept") == 7
+    register(server, live.work, "kept", 8)
+    said = promote(server, "kept@1", ok=False)
+    assert "REGISTRY_UNKNOWN" in said and f"--accept-registry {found}" in said and right in said, said
+    assert answer_of(server, "kept") == 7 and containers(server, "kept") == before
+
+    server.stop()
+    server.flags = flags
+    server.start()
+    until(lambda: answer_of(server, "kept") == 7 and containers(server, "kept") == before, what="the right one again")
+
+    server.stop()
+    server.flags = [*flags, *other, "--accept-registry", found]
+    server.start()
+    until(lambda: not containers(server, "kept", everything=True), what="the end of what it does not desire")
+    until(lambda: ask(server, "kept").status_code in (404, 503), what="the route's end")

@@ -97,12 +97,11 @@ fn answer(
     Ok(())
 }
 
-/// The address of this machine on the default bridge.
-fn bridge() -> String {
-    let format = "{{(index .IPAM.Config 0).Gateway}}";
-    let output =
-        std::process::Command::new("docker").args(["network", "inspect", "bridge", "-f", format]).output();
-    String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
+/// The address of this machine as a container sees it: its default route.
+async fn bridge(engine: &DockerEngine, base: &Image) -> String {
+    let script = "import socket, struct; way = open('/proc/net/route').readlines()[1].split(); \
+                  print(socket.inet_ntoa(struct.pack('<L', int(way[2], 16))))";
+    run(engine, &spec(base, &["python3", "-c", script]), b"").await.1.trim().to_owned()
 }
 
 async fn resolved(engine: &DockerEngine, base: &Image, index: Index<'_>) -> Result<String, String> {
@@ -132,7 +131,7 @@ async fn an_index_that_asks_for_a_password_gets_it_and_no_image_does() {
     let folder = tempfile::tempdir().unwrap();
     let name = wheel(folder.path());
     let bytes = std::fs::read(folder.path().join(&name)).unwrap();
-    let server = PrivateIndex::start(&bridge(), (name, bytes));
+    let server = PrivateIndex::start(&bridge(&engine, &base).await, (name, bytes));
     let netrc = folder.path().join("netrc");
     std::fs::write(&netrc, format!("machine {} login user password {PASSWORD}\n", server.host)).unwrap();
 

@@ -238,7 +238,7 @@ async fn an_answer_that_does_not_name_the_revision_is_somebody_elses() {
         let told = Backend { tells_revision: true, ..backend("rev", container.address) };
         let generation = site.status().await.generation + 1;
         site.route(generation, vec![told]).await;
-        let (status, body) = get(&site.url("/production/iris/ping")).await;
+        let (status, body, _) = get(&site.url("/production/iris/ping")).await;
         let body = String::from_utf8(body.to_vec()).unwrap();
         assert_eq!(status, expected, "{named:?}: {body}");
         assert_eq!(body.contains("UPSTREAM_STRANGER"), expected != StatusCode::OK, "{body}");
