@@ -14,7 +14,7 @@ from receivers import LOOPBACK
 from server import Server
 
 # These have suites of their own.
-ELSEWHERE = re.compile(r"/mlflow/traces|/graphql|/demo/|get-trace-artifact")
+ELSEWHERE = re.compile(r"/graphql|/demo/")
 # Twins under /ajax-api go the same way (test_routes.py shows that they are there).
 TWINS = {endpoint.path for endpoint in endpoints() if endpoint.path.startswith("/api/")}
 ENDPOINTS = [

@@ -8,7 +8,7 @@ import raw
 from mlflow_api import endpoints, fill
 
 # These have suites of their own.
-ELSEWHERE = re.compile(r"/mlflow/traces|/graphql|/demo/|get-trace-artifact")
+ELSEWHERE = re.compile(r"/graphql|/demo/")
 
 ALL = [endpoint for endpoint in endpoints() if not ELSEWHERE.search(endpoint.path)]
 JSON = {"Content-Type": "application/json"}
@@ -29,7 +29,11 @@ def test_what_is_offered(server, endpoint):
 @pytest.mark.parametrize("endpoint", [e for e in ALL if e.left_out], ids=lambda e: f"{e.method} {e.path}")
 def test_what_is_left_out(server, endpoint):
     answer = ask(server, endpoint)
-    assert answer.status == 404, answer.body
     body = answer.json()
+    if answer.status == 200:
+        # MLflow's pages ask for some lists wherever one goes, and show their empty state.
+        assert endpoint.path.startswith("/ajax-api/") and not any(body.values()), body
+        return
+    assert answer.status in (404, 405), answer.body
     assert body["error_code"] == "ENDPOINT_NOT_FOUND"
     assert body["message"].endswith("is not part of Waybill."), body
