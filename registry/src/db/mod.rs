@@ -9,7 +9,10 @@ mod error;
 mod identity;
 mod migrate;
 mod open;
+#[cfg(test)]
+mod plans;
 mod query;
+pub mod rows;
 pub mod sql;
 #[cfg(test)]
 pub mod testing;
@@ -17,6 +20,8 @@ mod writer;
 
 pub use error::DbError;
 pub use open::OpenError;
+#[cfg(test)]
+pub use plans::Plan;
 pub use query::{Conn, Query, Record};
 pub use writer::WriteError;
 
@@ -75,6 +80,33 @@ impl Db {
         match &self.pools {
             Pools::Sqlite { writer, .. } => writer.write(input, change).await,
             Pools::Postgres(pool) => writer::write_postgres(pool, input, change).await,
+        }
+    }
+
+    /// [`Self::write`] of one statement, without the round trips of a transaction around it; the rows
+    /// that it answers with. See [`rows::together`].
+    pub async fn write_at_once<I, T>(
+        &self,
+        input: I,
+        statement: fn(Engine, &I) -> sql::Sql,
+    ) -> Result<Vec<T>, DbError>
+    where
+        I: Send + Sync + 'static,
+        T: Record + 'static,
+    {
+        match &self.pools {
+            Pools::Sqlite { writer, .. } => {
+                let change = (input, statement);
+                writer
+                    .write(change, |tx, (input, statement)| {
+                        let sql = statement(tx.engine(), input);
+                        Box::pin(async move { tx.generated(sql).all().await })
+                    })
+                    .await
+            }
+            Pools::Postgres(pool) => {
+                writer::write_postgres_at_once(pool, statement(Engine::Postgres, &input)).await
+            }
         }
     }
 

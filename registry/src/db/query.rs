@@ -24,7 +24,12 @@ pub trait Record: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + 
 impl<T> Record for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
 
 /// A connection: alone, inside a read snapshot, or inside [`super::Db::write`].
-pub struct Conn(Inner);
+pub struct Conn {
+    inner: Inner,
+    /// Generated statements that ran, for tests of their plans.
+    #[cfg(test)]
+    seen: Vec<super::sql::Sql>,
+}
 
 enum Inner {
     SqlitePooled(PoolConnection<Sqlite>),
@@ -34,21 +39,28 @@ enum Inner {
 }
 
 impl Conn {
+    fn new(inner: Inner) -> Self {
+        Self {
+            inner,
+            #[cfg(test)]
+            seen: Vec::new(),
+        }
+    }
     pub(super) fn sqlite_pooled(conn: PoolConnection<Sqlite>) -> Self {
-        Self(Inner::SqlitePooled(conn))
+        Self::new(Inner::SqlitePooled(conn))
     }
     pub(super) fn sqlite_transaction(tx: Transaction<'static, Sqlite>) -> Self {
-        Self(Inner::SqliteTransaction(tx))
+        Self::new(Inner::SqliteTransaction(tx))
     }
     pub(super) fn postgres_pooled(conn: PoolConnection<Postgres>) -> Self {
-        Self(Inner::PostgresPooled(conn))
+        Self::new(Inner::PostgresPooled(conn))
     }
     pub(super) fn postgres_transaction(tx: Transaction<'static, Postgres>) -> Self {
-        Self(Inner::PostgresTransaction(tx))
+        Self::new(Inner::PostgresTransaction(tx))
     }
 
     pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
-        match self.0 {
+        match self.inner {
             Inner::SqliteTransaction(tx) => tx.commit().await,
             Inner::PostgresTransaction(tx) => tx.commit().await,
             Inner::SqlitePooled(_) | Inner::PostgresPooled(_) => Ok(()),
@@ -56,7 +68,7 @@ impl Conn {
     }
 
     pub fn engine(&self) -> Engine {
-        match self.0 {
+        match self.inner {
             Inner::SqlitePooled(_) | Inner::SqliteTransaction(_) => Engine::Sqlite,
             Inner::PostgresPooled(_) | Inner::PostgresTransaction(_) => Engine::Postgres,
         }
@@ -69,6 +81,8 @@ impl Conn {
 
     /// A statement put together by [`super::sql::Sql`], the only place that generates text.
     pub fn generated(&mut self, sql: super::sql::Sql) -> Query<'_> {
+        #[cfg(test)]
+        self.seen.push(sql.clone());
         let (text, values) = sql.into_parts();
         let mut query = self.prepare(
             || sqlx::query(sqlx::AssertSqlSafe(text.clone())),
@@ -80,12 +94,18 @@ impl Conn {
         query
     }
 
+    /// The generated statements that ran since the last call.
+    #[cfg(test)]
+    pub fn take_seen(&mut self) -> Vec<super::sql::Sql> {
+        std::mem::take(&mut self.seen)
+    }
+
     fn prepare(
         &mut self,
         sqlite: impl FnOnce() -> sqlx::query::Query<'static, Sqlite, SqliteArguments>,
         postgres: impl FnOnce() -> sqlx::query::Query<'static, Postgres, PgArguments>,
     ) -> Query<'_> {
-        match &mut self.0 {
+        match &mut self.inner {
             Inner::SqlitePooled(c) => Query::Sqlite(c, sqlite()),
             Inner::SqliteTransaction(t) => Query::Sqlite(t, sqlite()),
             Inner::PostgresPooled(c) => Query::Postgres(c, postgres()),
@@ -99,7 +119,7 @@ impl Conn {
         sql: String,
     ) -> Either<BoxStream<'_, sqlx::Result<SqliteRow>>, BoxStream<'_, sqlx::Result<PgRow>>> {
         let sql = sqlx::AssertSqlSafe(sql);
-        match &mut self.0 {
+        match &mut self.inner {
             Inner::SqlitePooled(c) => Either::Left(sqlx::query(sql).fetch(&mut **c)),
             Inner::SqliteTransaction(t) => Either::Left(sqlx::query(sql).fetch(&mut **t)),
             Inner::PostgresPooled(c) => Either::Right(sqlx::query(sql).fetch(&mut **c)),
@@ -120,7 +140,7 @@ impl Conn {
 
     /// Whether the engine still answers.
     pub async fn ping(&mut self) -> Result<(), DbError> {
-        let answer = match &mut self.0 {
+        let answer = match &mut self.inner {
             Inner::SqlitePooled(c) => c.ping().await,
             Inner::SqliteTransaction(t) => t.ping().await,
             Inner::PostgresPooled(c) => c.ping().await,

@@ -1,6 +1,6 @@
 //! The one place that generates SQL text: filters and multi-row inserts. It only ever binds.
 
-use super::{Engine, Query};
+use super::{Engine, Query, rows::Column};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -16,6 +16,8 @@ pub enum Value {
     Bool(bool),
     OptBool(Option<bool>),
     OptBytes(Option<Vec<u8>>),
+    /// A column of many rows, of PostgreSQL only; see [`Sql::bind_table`].
+    Column(Column),
 }
 
 impl Value {
@@ -30,6 +32,7 @@ impl Value {
             Self::Bool(v) => query.bind(v),
             Self::OptBool(v) => query.bind(v),
             Self::OptBytes(v) => query.bind(v),
+            Self::Column(v) => v.bind(query),
         }
     }
 }
@@ -43,7 +46,7 @@ macro_rules! from_value {
         })*
     };
 }
-from_value!(String => Text, &str => Text, Option<String> => OptText, i64 => Int, Option<i64> => OptInt, f64 => Float, bool => Bool);
+from_value!(String => Text, &str => Text, Option<String> => OptText, i64 => Int, Option<i64> => OptInt, f64 => Float, bool => Bool, Column => Column);
 
 /// Text and its bound values, in order.
 #[derive(Debug, Clone)]
@@ -66,6 +69,14 @@ impl Sql {
     pub fn push(&mut self, text: &'static str) -> &mut Self {
         self.text.push_str(text);
         self
+    }
+
+    /// Appends a table; for SQLite, where there is one, the same with hints.
+    pub fn push_table(&mut self, table: &'static str, sqlite: Option<&'static str>) -> &mut Self {
+        match self.engine {
+            Engine::Sqlite => self.push(sqlite.unwrap_or(table)),
+            Engine::Postgres => self.push(table),
+        }
     }
 
     /// Appends a table alias number, e.g. `m3`, where a statement joins a table several times.
@@ -198,12 +209,8 @@ fn glob_of(pattern: &str) -> String {
     glob
 }
 
-/// Rows of one multi-row statement: past this, parsing the text costs more than another round trip.
+/// Rows of one multi-row `VALUES`: past this, parsing the text costs more than another statement.
 pub const ROWS_PER_STATEMENT: usize = 250;
-
-/// Keys of one statement that reads what belongs to them. SQLite binds at most 32,766 values, and a
-/// page may be longer.
-pub const KEYS_PER_STATEMENT: usize = 1000;
 
 #[cfg(test)]
 mod tests {

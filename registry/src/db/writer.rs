@@ -1,6 +1,6 @@
 //! The one door for writes: grouped commits on SQLite, a transaction each on PostgreSQL.
 
-use super::{Conn, DbError};
+use super::{Conn, DbError, Record, sql::Sql};
 use futures::{FutureExt as _, future::BoxFuture};
 use sqlx::{PgPool, Sqlite, SqlitePool, Transaction};
 use std::panic::AssertUnwindSafe;
@@ -186,6 +186,23 @@ where
         }
     });
     task.await.unwrap_or_else(|_| Err(DbError::Panicked.into()))
+}
+
+/// One statement, which is a transaction of its own.
+pub async fn write_postgres_at_once<T: Record + 'static>(pool: &PgPool, sql: Sql) -> Result<Vec<T>, DbError> {
+    let pool = pool.clone();
+    let task = tokio::spawn(async move {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let mut conn = Conn::postgres_pooled(pool.acquire().await?);
+            match conn.generated(sql.clone()).all().await {
+                Err(error) if attempt < ATTEMPTS_MAX && error.is_transient() => {}
+                outcome => return outcome,
+            }
+        }
+    });
+    task.await.unwrap_or_else(|_| Err(DbError::Panicked))
 }
 
 fn lost_conflict(error: &(dyn std::error::Error + 'static)) -> bool {

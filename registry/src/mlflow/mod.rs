@@ -5,7 +5,7 @@ pub mod extract;
 pub mod filter;
 mod graphql;
 pub mod routes;
-mod wire;
+pub mod wire;
 
 /// The version of MLflow whose surface this is: clients ask, and leave out what older servers lack.
 pub const MLFLOW_VERSION: &str = "3.17.2";

@@ -167,7 +167,7 @@ pub async fn search_models(
     limit: usize,
 ) -> Result<Page<ModelDetails>, ModelsError> {
     let prompts = take_prompts(&mut query);
-    let mut conn = app.db.snapshot().await?;
+    let mut conn = app.db.search_snapshot().await?;
     let page = store::search::models(&mut conn, &query, prompts, position, limit).await?;
     Ok(Page { rows: with_details(&mut conn, page.rows).await?, next: page.next })
 }

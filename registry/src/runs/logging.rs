@@ -5,7 +5,12 @@ use super::{
     lifecycle::{self, RUN_NAME_TAG},
     store, validate,
 };
-use crate::{app::App, db::Conn, logged_models, runs::store::HistoryPosition};
+use crate::{
+    app::App,
+    db::{Conn, rows::rows_together},
+    logged_models,
+    runs::store::{HistoryPosition, batch::Logged},
+};
 
 /// What one request logs to one run.
 #[derive(Debug, Clone, Default)]
@@ -48,7 +53,46 @@ pub async fn tag(app: &App, run_id: String, mut tag: KeyValue) -> Result<(), Run
     write(app, Batch { run_id, tags: vec![tag], ..Batch::default() }).await
 }
 
+/// Writes a valid batch. What most batches hold goes in one statement; what depends on what is there
+/// already needs a transaction.
 async fn write(app: &App, batch: Batch) -> Result<(), RunsError> {
+    let of_model = batch.metrics.iter().any(|logged| logged.model_id.is_some());
+    let renames = batch.tags.iter().any(|tag| tag.key == RUN_NAME_TAG);
+    let large = batch.metrics.len().max(batch.tags.len()) > rows_together(app.db.engine());
+    if of_model || renames || large {
+        return write_apart(app, batch).await;
+    }
+    let Batch { run_id, metrics, params, tags } = batch;
+    let metrics = metrics.into_iter().map(|logged| logged.metric).collect();
+    let logged = Logged { run_id: run_id.clone(), metrics, tags };
+    if params.is_empty() {
+        let found: Vec<(i64,)> = app.db.write_at_once(logged, store::batch::statement).await?;
+        if found.is_empty() {
+            return Err(refusal(&mut app.db.read().await?, &run_id).await);
+        }
+        return Ok(());
+    }
+    app.db
+        .write((logged, params), |tx, (logged, params)| {
+            Box::pin(async move {
+                match store::batch::log(tx, logged).await? {
+                    Some(run) => log_params(tx, &run, params).await,
+                    None => Err(refusal(tx, &logged.run_id).await),
+                }
+            })
+        })
+        .await
+}
+
+/// Why a run is not written to: it is not there, or was deleted when that was tried.
+async fn refusal(conn: &mut Conn, run_id: &str) -> RunsError {
+    match active_run(conn, run_id).await {
+        Err(error) => error,
+        Ok(run) => RunsError::RunDeleted(run.run_id),
+    }
+}
+
+async fn write_apart(app: &App, batch: Batch) -> Result<(), RunsError> {
     app.db
         .write(batch, |tx, batch| {
             Box::pin(async move {

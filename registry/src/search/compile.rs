@@ -9,7 +9,6 @@ use crate::db::sql::{Sql, Value};
 
 /// Indexes on text hold a prefix of the value; see `migrations/`.
 pub(super) const PREFIX_CHARS: usize = 200;
-const INDEXED_TEXT: &str = "substr(c.value, 1, 200)";
 
 /// Appends ` AND …` for each of the query's conditions. The rows of `driver` meet it already.
 pub fn conditions(sql: &mut Sql, entity: &Entity, query: &Query, driver: Option<&Condition>) {
@@ -80,7 +79,7 @@ fn exists(
 }
 
 /// Appends the comparison of a child's value; of metrics NaN differs from everything.
-fn value(sql: &mut Sql, condition: &Condition) {
+pub(super) fn value(sql: &mut Sql, condition: &Condition) {
     match (&condition.field, condition.op) {
         (Field::Metric(_), Op::Ne) => {
             sql.push("(c.is_nan = TRUE OR ");
@@ -97,21 +96,26 @@ fn value(sql: &mut Sql, condition: &Condition) {
 
 /// Limits metrics to those measured on one of `datasets`.
 pub fn measured_on(sql: &mut Sql, alias: &'static str, datasets: &[DatasetScope]) {
-    if datasets.is_empty() {
-        return;
-    }
-    sql.push(" AND (");
+    let alias = |sql: &mut Sql| {
+        sql.push(alias);
+    };
+    measured(sql, &alias, datasets);
+}
+
+/// [`measured_on`] for any alias.
+pub(super) fn measured(sql: &mut Sql, alias: &dyn Fn(&mut Sql), datasets: &[DatasetScope]) {
     for (i, dataset) in datasets.iter().enumerate() {
-        if i > 0 {
-            sql.push(" OR ");
-        }
-        sql.push("(").push(alias).push(".dataset_name = ").bind(dataset.name.as_str());
+        sql.push(if i == 0 { " AND ((" } else { " OR (" });
+        alias(sql);
+        sql.push(".dataset_name = ").bind(dataset.name.as_str());
         if let Some(digest) = &dataset.digest {
-            sql.push(" AND ").push(alias).push(".dataset_digest = ").bind(digest.as_str());
+            sql.push(" AND ");
+            alias(sql);
+            sql.push(".dataset_digest = ").bind(digest.as_str());
         }
         sql.push(")");
     }
-    sql.push(")");
+    sql.push(if datasets.is_empty() { "" } else { ")" });
 }
 
 fn dataset(sql: &mut Sql, entity: &Entity, field: DatasetField, condition: &Condition) {
@@ -192,64 +196,14 @@ fn list(operand: &Operand) -> Vec<Value> {
     }
 }
 
-/// Appends `SELECT <owner> FROM <child> c WHERE …`: the rows that meet the condition, by the
-/// child's index. Nothing where no index serves it. A row may come more than once unless they are
-/// to be `distinct`.
-pub(super) fn by_index(sql: &mut Sql, entity: &Entity, query: &Query, condition: &Condition, distinct: bool) {
-    match &condition.field {
-        Field::Attribute(attribute) => return by_attribute(sql, entity, query, attribute.column, condition),
-        Field::Trace(field) => return traces::by_index(sql, query, field, condition, distinct),
-        _ => {}
-    }
-    let Some((child, key)) = indexable(entity, condition) else {
-        return;
-    };
-    sql.push("SELECT c.").push(child.owner).push(" AS owner FROM ").push(child.table).push(" c WHERE ");
-    scope(sql, "c.experiment_id", query);
-    sql.push(" AND c.key = ").bind(key).push(" AND ");
-    if let (Op::Eq, Operand::Text(text)) = (condition.op, &condition.operand) {
-        let prefix: String = text.chars().take(PREFIX_CHARS).collect();
-        sql.push(INDEXED_TEXT).push(" = ").bind(prefix).push(" AND ");
-    }
-    value(sql, condition);
-}
-
-fn by_attribute(sql: &mut Sql, entity: &Entity, query: &Query, column: &'static str, condition: &Condition) {
-    sql.push("SELECT ").push(entity.key).push(" AS owner FROM ").push(entity.table).push(" WHERE ");
-    if let Some(scoped) = entity.scope {
-        scope(sql, scoped, query);
-        sql.push(" AND ");
-    }
-    compare(sql, column, condition.op, &condition.operand);
-}
-
-/// Whether an index finds the rows that meet `condition`, so that it may drive the search.
-pub(super) fn can_drive(entity: &Entity, condition: &Condition) -> bool {
-    match &condition.field {
-        Field::Attribute(attribute) => {
-            attribute.indexed && matches!(condition.op, Op::Eq | Op::Lt | Op::Le | Op::Gt | Op::Ge | Op::In)
-        }
-        Field::Trace(field) => traces::can_drive(field, condition),
-        _ => indexable(entity, condition).is_some(),
-    }
-}
-
-/// The child table whose index finds the rows that meet `condition`, and the key to look for.
-fn indexable<'q>(entity: &Entity, condition: &'q Condition) -> Option<(Child, &'q str)> {
-    let by_value = matches!(condition.op, Op::Eq | Op::Lt | Op::Le | Op::Gt | Op::Ge);
-    let (child, key) = match &condition.field {
-        Field::Metric(key) if by_value => (entity.metrics?, key),
-        Field::Param(key) if condition.op == Op::Eq => (entity.params?, key),
-        Field::Tag(key) if condition.op == Op::Eq => (entity.tags?, key),
-        _ => return None,
-    };
-    (child.indexed && child.latest.is_none() && entity.scope.is_some() && !condition.or_absent)
-        .then_some((child, key.as_str()))
-}
-
 /// Appends `<column> IN (…)`: the experiments that are searched.
 pub fn scope(sql: &mut Sql, column: &'static str, query: &Query) {
-    match query.experiment_ids.as_slice() {
+    scope_to(sql, column, &query.experiment_ids);
+}
+
+/// [`scope`] for some of the experiments.
+pub(super) fn scope_to(sql: &mut Sql, column: &'static str, ids: &[i64]) {
+    match ids {
         [] => {
             sql.push("FALSE");
         }
@@ -266,6 +220,6 @@ pub fn scope(sql: &mut Sql, column: &'static str, query: &Query) {
 impl Kind {
     /// Whether values are compared as numbers.
     pub fn is_numeric(self) -> bool {
-        self == Self::Int
+        matches!(self, Self::Int | Self::AnyInt)
     }
 }

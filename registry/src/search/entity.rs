@@ -25,12 +25,21 @@ pub struct Entity {
     pub scope: Option<&'static str>,
     /// Orders that follow those asked for, so that the order is total: the last is unique.
     pub natural: &'static [(&'static str, bool)],
+    /// By attribute, [`Self::table`] for SQLite with the index that begins with it, e.g.
+    /// `("run_name", "runs r INDEXED BY runs_named")`: SQLite does not know that a page ends a walk,
+    /// and would rather sort.
+    pub walks: &'static [(&'static str, &'static str)],
 }
 
 impl Entity {
     /// The attribute of that name or alias.
     pub fn attribute(&self, name: &str) -> Option<&'static Attribute> {
         self.attributes.iter().find(|a| a.name == name || a.aliases.contains(&name))
+    }
+
+    /// What to read from to get rows in the order of that attribute, or those with a value of it.
+    pub(super) fn walk(&self, attribute: &Attribute) -> Option<&'static str> {
+        self.walks.iter().find(|(name, _)| *name == attribute.name).map(|(_, table)| *table)
     }
 }
 
@@ -47,8 +56,19 @@ pub struct Attribute {
     pub orderable: bool,
     /// Whether `IN ('a', 'b')` is offered.
     pub lists: bool,
-    /// Whether an index of scope and column can drive a search.
-    pub indexed: bool,
+    pub indexed: Indexed,
+}
+
+/// How an index finds rows by an attribute's value; where the entity has a scope, the index begins
+/// with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Indexed {
+    No,
+    Whole,
+    /// By the first [`super::PREFIX_CHARS`] characters.
+    Prefix,
+    /// No two rows have the same value.
+    Unique,
 }
 
 impl Attribute {
@@ -63,7 +83,7 @@ impl Attribute {
             filterable: true,
             orderable: true,
             lists: false,
-            indexed: false,
+            indexed: Indexed::No,
         }
     }
 
@@ -88,8 +108,8 @@ impl Attribute {
     }
 
     #[must_use]
-    pub const fn indexed(self) -> Self {
-        Self { indexed: true, ..self }
+    pub const fn indexed(self, indexed: Indexed) -> Self {
+        Self { indexed, ..self }
     }
 
     #[must_use]
@@ -108,6 +128,8 @@ pub enum Kind {
     Text,
     /// A number, compared as one.
     Int,
+    /// A number that may be written as quoted text too.
+    AnyInt,
     /// A number that is written as quoted text, and only equal or not.
     Id,
 }
@@ -118,8 +140,10 @@ pub struct Child {
     pub table: &'static str,
     /// Column that holds the row's internal key.
     pub owner: &'static str,
-    /// Where a key can have many values, the order whose first one counts when sorting.
-    pub latest: Option<&'static str>,
-    /// Whether the table has an index `(experiment_id, key, …value)` that can drive a search.
+    /// Where a key can have many values, the columns whose greatest (`true`) or least values tell
+    /// the one that counts when sorting, e.g. `[("timestamp_ms", true), ("run_id", false)]`.
+    pub latest: Option<&'static [(&'static str, bool)]>,
+    /// Whether the table has an index `(key, …value)` that can drive a search; where the entity has
+    /// a scope, the index begins with `experiment_id`.
     pub indexed: bool,
 }

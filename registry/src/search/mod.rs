@@ -7,7 +7,9 @@
 //! nothing.
 
 mod compile;
+mod driver;
 mod entity;
+mod order;
 mod page;
 mod query;
 mod select;
@@ -17,10 +19,11 @@ mod token;
 mod traces;
 
 pub use compile::{conditions, measured_on, scope};
-pub use entity::{Attribute, Child, Entity, Kind};
-pub use page::{Page, page};
+pub use entity::{Attribute, Child, Entity, Indexed, Kind};
+pub use page::{Page, page, page_of_any};
 pub use query::{
     Condition, DatasetField, DatasetScope, Field, Key, Op, Operand, Order, Position, Query, Sorted,
 };
+pub use select::Base;
 pub use token::{PageTokenError, QueryId};
 pub use traces::{SOURCE_RUN, TraceField};

@@ -1,17 +1,13 @@
 //! Reads one page of a search.
 
 use super::{
-    compile,
+    driver,
     entity::Entity,
-    query::{Condition, Field, Order, Position, Query, Sorted},
+    query::{Field, Order, Position, Query, Sorted},
     select::{Base, Phase, Select},
 };
 use crate::db::{Conn, DbError, sql::Sql};
 use futures::future::BoxFuture;
-
-/// A condition that at most so many rows meet drives the search itself: that many rows are sorted
-/// faster than an order's index is walked for few matches.
-const DRIVER_ROWS_MAX: i64 = 10_000;
 
 /// A page, and where the next one begins; `None`: this was the last.
 #[derive(Debug)]
@@ -35,13 +31,33 @@ where
     T: Sorted + Send,
     L: for<'c> Fn(&'c mut Conn, Sql) -> BoxFuture<'c, Result<Vec<T>, DbError>> + Sync,
 {
+    page_of_any(conn, entity, query, &[base], position, limit, load).await
+}
+
+/// [`page`] of rows that meet any of `bases`, of which no row meets two. Each is read by the index
+/// that serves it, which no index does for all of them at once.
+pub async fn page_of_any<T, L>(
+    conn: &mut Conn,
+    entity: &'static Entity,
+    query: &Query,
+    bases: &[Base<'_>],
+    position: Option<&Position>,
+    limit: usize,
+    load: L,
+) -> Result<Page<T>, DbError>
+where
+    T: Sorted + Send,
+    L: for<'c> Fn(&'c mut Conn, Sql) -> BoxFuture<'c, Result<Vec<T>, DbError>> + Sync,
+{
     let orders = total_order(entity, query);
     let Some(first) = orders.first() else {
         return Ok(Page { rows: Vec::new(), next: None });
     };
-    // A token holds one key per order; one with another number of keys is not ours.
-    let position = position.filter(|position| position.keys.len() == orders.len());
-    let driver = driver(conn, entity, query).await?;
+    // A client may write tokens itself: nothing comes after a place that is none.
+    if position.is_some_and(|position| !position.fits(&orders)) {
+        return Ok(Page { rows: Vec::new(), next: None });
+    }
+    let driver = driver::choose(conn, entity, query, bases).await?;
     let phases = Phase::of(first);
     let mut rows: Vec<T> = Vec::new();
     let mut last_phase = 0;
@@ -51,7 +67,8 @@ where
             continue;
         }
         let wanted = limit + 1 - rows.len();
-        let select = Select { entity, query, orders: &orders, base, driver, limit: wanted as i64 };
+        let ids = query.experiment_ids.as_slice();
+        let select = Select { entity, query, orders: &orders, ids, bases, driver, limit: wanted as i64 };
         let after = position.filter(|position| usize::from(position.phase) == number);
         let sql = select.sql(conn.engine(), *phase, after);
         let found = load(conn, sql).await?;
@@ -83,27 +100,4 @@ fn total_order(entity: &'static Entity, query: &Query) -> Vec<Order> {
         }
     }
     orders
-}
-
-/// The condition that the fewest rows meet, when an index tells so cheaply.
-async fn driver<'q>(
-    conn: &mut Conn,
-    entity: &'static Entity,
-    query: &'q Query,
-) -> Result<Option<&'q Condition>, DbError> {
-    let mut best: Option<(i64, &Condition)> = None;
-    for condition in &query.conditions {
-        if !compile::can_drive(entity, condition) {
-            continue;
-        }
-        let cap = best.map_or(DRIVER_ROWS_MAX, |(count, _)| count);
-        let mut sql = Sql::new(conn.engine(), "SELECT COUNT(*) FROM (");
-        compile::by_index(&mut sql, entity, query, condition, false);
-        sql.push(" LIMIT ").bind(cap).push(") matches");
-        let count: i64 = conn.generated(sql).scalar().await?.unwrap_or(cap);
-        if count < cap {
-            best = Some((count, condition));
-        }
-    }
-    Ok(best.map(|(_, condition)| condition))
 }

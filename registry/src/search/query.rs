@@ -1,6 +1,6 @@
 //! A search as data.
 
-use super::{Attribute, QueryId, TraceField};
+use super::{Attribute, Kind, QueryId, TraceField, select::Phase};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -95,6 +95,15 @@ pub struct Position {
     pub keys: Vec<Key>,
 }
 
+impl Position {
+    /// Whether a page under these orders may end here.
+    pub(super) fn fits(&self, orders: &[Order]) -> bool {
+        let phases = orders.first().map_or(0, |first| Phase::of(first).len());
+        let keys = self.keys.iter().zip(orders).all(|(key, order)| key.fits(order));
+        usize::from(self.phase) < phases && self.keys.len() == orders.len() && keys
+    }
+}
+
 /// A row's value under one order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Key {
@@ -114,6 +123,21 @@ pub enum Key {
 impl Key {
     pub fn float(value: f64) -> Self {
         if value.is_nan() { Self::Nan } else { Self::Float(value.to_bits()) }
+    }
+}
+
+impl Key {
+    fn fits(&self, order: &Order) -> bool {
+        match (self, &order.field) {
+            // PostgreSQL keeps no NUL in text.
+            (Self::Text(text), Field::Attribute(a)) => a.kind == Kind::Text && !text.contains('\0'),
+            (Self::Text(text), Field::Param(_) | Field::Tag(_)) => !text.contains('\0'),
+            (Self::Int(_), Field::Attribute(a)) => a.kind != Kind::Text,
+            (Self::Missing, Field::Attribute(a)) => a.nullable,
+            (Self::Float(_) | Self::Nan, Field::Metric(_))
+            | (Self::Missing, Field::Metric(_) | Field::Param(_) | Field::Tag(_)) => true,
+            _ => false,
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mod inputs;
 mod logged_models;
 mod logging;
 mod otlp;
+mod random;
 mod runs;
 mod search;
 mod support;

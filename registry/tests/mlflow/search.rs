@@ -31,7 +31,7 @@ async fn filters_and_orders() {
             ("params.kind LIKE 't%'", "", ""),
             ("params.kind ILIKE 't%'", "", "2 0"),
             ("tags.`my tag` = \"v_1\"", "", "1"),
-            ("tags.'my tag' = 'v_1'", "", "400"),
+            ("tags.'my tag' = 'v_1'", "", "1"),
             ("tags.\"my tag\" LIKE 'v_%' and attributes.start_time < 2", "", "1 0"),
             ("attributes.`Run name` = 'run 3'", "", "3"),
             ("metrics.loss IS NULL", "", "400"),
@@ -178,7 +178,8 @@ async fn refusals_point_at_the_column() {
             "run_id IN ('a', 1)",
             "metrics.loss LIKE 'x'",
             "metrics.loss > 1e999",
-            "metrics.loss > 0 AND",
+            "metrics.loss > 0 AND metrics",
+            "tags.team = blue",
         ] {
             let answer =
                 server.post("/runs/search", &json!({"experiment_ids": ["0"], "filter": filter})).await;
@@ -222,8 +223,10 @@ async fn refusals_point_at_the_column() {
           Invalid comparator 'LIKE' not one of '{'>', '>=', '!=', '=', '<', '<='}'. (column 14 of filter)
         metrics.loss > 1e999
           Number 1e999 is out of range. (column 16 of filter)
-        metrics.loss > 0 AND
-          Invalid clause(s) in filter string: expected an identifier, found the end. (column 21 of filter)
+        metrics.loss > 0 AND metrics
+          Invalid clause(s) in filter string: expected a comparison operator, found the end. (column 29 of filter)
+        tags.team = blue
+          Expected a quoted string value for tag (e.g. 'my-value'). Got value blue. (column 13 of filter)
         {"order_by":["metrics.loss up"]}
           Invalid order_by clause: expected ASC, DESC or the end, found 'up'. (column 14 of order_by)
         {"order_by":["start_time","Created DESC"]}

@@ -3,7 +3,8 @@
 use crate::{
     db::{
         Conn, DbError,
-        sql::{KEYS_PER_STATEMENT, ROWS_PER_STATEMENT, Sql, Value},
+        rows::rows_per_insert,
+        sql::{Sql, Value},
     },
     logged_models::{LoggedModel, ModelMetric},
     runs::{KeyValue, LoggedMetric, Metric, Run},
@@ -33,11 +34,9 @@ struct Row {
 pub async fn fill(conn: &mut Conn, mut models: Vec<LoggedModel>) -> Result<Vec<LoggedModel>, DbError> {
     let positions: HashMap<i64, usize> = models.iter().enumerate().map(|(i, model)| (model.mid, i)).collect();
     let mids: Vec<i64> = models.iter().map(|model| model.mid).collect();
-    for some in mids.chunks(KEYS_PER_STATEMENT) {
-        for row in rows(conn, some).await? {
-            if let Some(model) = positions.get(&row.mid).and_then(|i| models.get_mut(*i)) {
-                take(model, row)?;
-            }
+    for row in rows(conn, &mids).await? {
+        if let Some(model) = positions.get(&row.mid).and_then(|i| models.get_mut(*i)) {
+            take(model, row)?;
         }
     }
     for model in &mut models {
@@ -52,16 +51,16 @@ pub async fn fill(conn: &mut Conn, mut models: Vec<LoggedModel>) -> Result<Vec<L
 }
 
 async fn rows(conn: &mut Conn, mids: &[i64]) -> Result<Vec<Row>, DbError> {
-    let mut sql = Sql::new(conn.engine(), "WITH page (mid) AS (VALUES ");
-    sql.bind_rows(mids.iter().map(|mid| [Value::from(*mid)]));
+    let mut sql = Sql::new(conn.engine(), "WITH page (mid) AS MATERIALIZED (");
+    sql.bind_keys(mids);
     sql.push(
         ") SELECT m.mid, CAST(2 AS BIGINT) AS kind, m.key, m.run_id AS text, m.value, m.is_nan, m.timestamp_ms,
              m.step, m.dataset_name, m.dataset_digest
-             FROM page JOIN logged_model_metrics m ON m.mid = page.mid
+             FROM page CROSS JOIN logged_model_metrics m WHERE m.mid = page.mid
          UNION ALL SELECT p.mid, 0, p.key, p.value, 0.0, FALSE, 0, 0, NULL, NULL
-             FROM page JOIN logged_model_params p ON p.mid = page.mid
+             FROM page CROSS JOIN logged_model_params p WHERE p.mid = page.mid
          UNION ALL SELECT t.mid, 1, t.key, t.value, 0.0, FALSE, 0, 0, NULL, NULL
-             FROM page JOIN logged_model_tags t ON t.mid = page.mid",
+             FROM page CROSS JOIN logged_model_tags t WHERE t.mid = page.mid",
     );
     conn.generated(sql).all().await
 }
@@ -93,10 +92,10 @@ pub async fn add_params(
     experiment_id: i64,
     params: &[KeyValue],
 ) -> Result<(), DbError> {
-    for chunk in params.chunks(ROWS_PER_STATEMENT) {
+    for chunk in params.chunks(rows_per_insert(tx.engine())) {
         let mut sql =
-            Sql::new(tx.engine(), "INSERT INTO logged_model_params (mid, key, experiment_id, value) VALUES ");
-        sql.bind_rows(chunk.iter().map(|pair| -> [Value; 4] {
+            Sql::new(tx.engine(), "INSERT INTO logged_model_params (mid, key, experiment_id, value) ");
+        sql.bind_table(chunk.iter().map(|pair| -> [Value; 4] {
             [mid.into(), pair.key.as_str().into(), experiment_id.into(), pair.value.as_str().into()]
         }));
         sql.push(" ON CONFLICT DO NOTHING");
@@ -109,10 +108,10 @@ pub async fn add_params(
 pub async fn set_tags(tx: &mut Conn, mid: i64, experiment_id: i64, tags: &[KeyValue]) -> Result<(), DbError> {
     let unique: BTreeMap<&str, &KeyValue> = tags.iter().map(|tag| (tag.key.as_str(), tag)).collect();
     let unique: Vec<&KeyValue> = unique.into_values().collect();
-    for chunk in unique.chunks(ROWS_PER_STATEMENT) {
+    for chunk in unique.chunks(rows_per_insert(tx.engine())) {
         let mut sql =
-            Sql::new(tx.engine(), "INSERT INTO logged_model_tags (mid, key, experiment_id, value) VALUES ");
-        sql.bind_rows(chunk.iter().map(|pair| -> [Value; 4] {
+            Sql::new(tx.engine(), "INSERT INTO logged_model_tags (mid, key, experiment_id, value) ");
+        sql.bind_table(chunk.iter().map(|pair| -> [Value; 4] {
             [mid.into(), pair.key.as_str().into(), experiment_id.into(), pair.value.as_str().into()]
         }));
         sql.push(" ON CONFLICT (mid, key) DO UPDATE SET value = excluded.value");
@@ -134,14 +133,13 @@ pub async fn delete_tag(tx: &mut Conn, mid: i64, key: &str) -> Result<bool, DbEr
 
 /// Notes metrics that `run` logged of models; what is there already is left alone.
 pub async fn log_metrics(tx: &mut Conn, run: &Run, metrics: &[(i64, &LoggedMetric)]) -> Result<(), DbError> {
-    for chunk in metrics.chunks(ROWS_PER_STATEMENT) {
+    for chunk in metrics.chunks(rows_per_insert(tx.engine())) {
         let mut sql = Sql::new(
             tx.engine(),
             "INSERT INTO logged_model_metrics
-                 (mid, key, timestamp_ms, step, run_id, experiment_id, value, is_nan, dataset_name, dataset_digest)
-             VALUES ",
+                 (mid, key, timestamp_ms, step, run_id, experiment_id, value, is_nan, dataset_name, dataset_digest) ",
         );
-        sql.bind_rows(chunk.iter().map(|(mid, logged)| -> [Value; 10] {
+        sql.bind_table(chunk.iter().map(|(mid, logged)| -> [Value; 10] {
             let metric = &logged.metric;
             let is_nan = metric.value.is_nan();
             [

@@ -3,7 +3,8 @@ use crate::{
     db::{Conn, DbError, sql::Sql},
     logged_models::LoggedModel,
     search::{
-        self, Attribute, Child, DatasetScope, Entity, Field, Key, Order, Page, Position, Query, Sorted,
+        self, Attribute, Child, DatasetScope, Entity, Field, Indexed, Key, Order, Page, Position, Query,
+        Sorted,
     },
 };
 
@@ -15,21 +16,23 @@ pub static LOGGED_MODELS: Entity = Entity {
     table: "logged_models l",
     key: "l.mid",
     attributes: &[
-        Attribute::text("model_id", "l.model_id"),
-        Attribute::text("name", "l.name").aliased(&["model_name"]),
+        Attribute::text("model_id", "l.model_id").indexed(Indexed::Unique),
+        Attribute::text("name", "l.name").aliased(&["model_name"]).indexed(Indexed::Whole),
         Attribute::text("model_type", "l.model_type"),
-        Attribute::text("source_run_id", "l.source_run_id"),
+        Attribute::text("source_run_id", "l.source_run_id").indexed(Indexed::Whole),
         Attribute::text("status", "l.status"),
         Attribute::text("artifact_location", "l.artifact_location").aliased(&["artifact_uri"]),
         Attribute::int("creation_timestamp", "l.creation_time_ms")
-            .aliased(&["creation_time", "creation_timestamp_ms"]),
+            .aliased(&["creation_time", "creation_timestamp_ms"])
+            .indexed(Indexed::Whole),
         Attribute::int("last_updated_timestamp", "l.last_update_time_ms")
-            .aliased(&["last_updated_time", "last_updated_timestamp_ms"]),
+            .aliased(&["last_updated_time", "last_updated_timestamp_ms"])
+            .indexed(Indexed::Whole),
     ],
     metrics: Some(Child {
         table: "logged_model_metrics",
         owner: "mid",
-        latest: Some("c.timestamp_ms DESC, c.step DESC, c.run_id"),
+        latest: Some(&[("timestamp_ms", true), ("step", true), ("run_id", false)]),
         indexed: true,
     }),
     params: Some(Child { table: "logged_model_params", owner: "mid", latest: None, indexed: true }),
@@ -38,6 +41,11 @@ pub static LOGGED_MODELS: Entity = Entity {
     traces: false,
     scope: Some("l.experiment_id"),
     natural: &[("creation_timestamp", false), ("model_id", true)],
+    walks: &[
+        ("creation_timestamp", "logged_models l INDEXED BY logged_models_created"),
+        ("last_updated_timestamp", "logged_models l INDEXED BY logged_models_updated"),
+        ("name", "logged_models l INDEXED BY logged_models_named"),
+    ],
 };
 
 /// One page of models that are not deleted. With datasets and no condition on a metric, models

@@ -38,6 +38,8 @@ pub(super) enum Value {
     Text(String),
     /// As it was written.
     Number(String),
+    /// Without quotes, which few fields take.
+    Word(String),
     List(Vec<Value>),
 }
 
@@ -52,12 +54,23 @@ pub(super) fn filter(text: &str) -> Result<Vec<Comparison>, Problem> {
     run(text, "Invalid clause(s) in filter string", parser).map(Option::unwrap_or_default)
 }
 
+/// MLflow skips every AND, also one with nothing before or after it, which clients that put filters
+/// together send.
 fn comparisons(input: &mut Input<'_>) -> ModalResult<Vec<Comparison>> {
+    ands.parse_next(input)?;
     let mut all = vec![comparison.parse_next(input)?];
-    while opt((keyword("AND"), multispace0)).parse_next(input)?.is_some() {
+    while ands.parse_next(input)? && opt(eof).parse_next(input)?.is_none() {
         all.push(cut_err(comparison).parse_next(input)?);
     }
     Ok(all)
+}
+
+fn ands(input: &mut Input<'_>) -> ModalResult<bool> {
+    let mut any = false;
+    while opt((keyword("AND"), multispace0)).parse_next(input)?.is_some() {
+        any = true;
+    }
+    Ok(any)
 }
 
 pub(super) fn order(text: &str) -> Result<OrderClause, Problem> {
@@ -177,7 +190,7 @@ fn identifier(input: &mut Input<'_>) -> ModalResult<Identifier> {
     let first = alt((quoted_name, take_while(1.., is_word).map(str::to_owned)))
         .context(expected("an identifier"))
         .parse_next(input)?;
-    let key = alt((quoted_name, plain_key));
+    let key = alt((quoted_name, quoted('\''), plain_key));
     let rest = opt(preceded('.', cut_err(key).context(expected("a key after the dot")))).parse_next(input)?;
     let span = start..input.current_token_start();
     Ok(match rest {
@@ -220,7 +233,8 @@ fn quoted<'i>(mut quote: char) -> impl FnMut(&mut Input<'i>) -> ModalResult<Stri
 }
 
 fn value(input: &mut Input<'_>) -> ModalResult<Value> {
-    alt((quoted('\'').map(Value::Text), quoted('"').map(Value::Text), number.map(Value::Number)))
+    let word = take_while(1.., is_key).map(|word: &str| Value::Word(word.to_owned()));
+    alt((quoted('\'').map(Value::Text), quoted('"').map(Value::Text), number.map(Value::Number), word))
         .parse_next(input)
 }
 

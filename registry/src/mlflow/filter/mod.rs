@@ -10,17 +10,19 @@
 //!    bind page tokens with [`crate::search::QueryId`]; `mlflow/routes/search.rs` has the steps.
 //!
 //! ```text
-//! filter     = [ comparison { AND comparison } ]
+//! filter     = [ comparison { AND comparison } ]      stray ANDs are skipped
 //! comparison = identifier ( operator value | [NOT] IN list | IS [NOT] NULL )
 //! operator   = "=" | "!=" | "<>" | "<" | "<=" | ">" | ">=" | LIKE | ILIKE | RLIKE
 //! identifier = word | quoted | entity "." key        e.g. metrics.loss, tags."my tag", `run name`
-//! value      = number | 'text' | "text"
+//! value      = number | 'text' | "text" | word       a word where quotes are not asked for
 //! list       = "(" value { "," value } ")"
 //! order      = identifier [ ASC | DESC ]
 //! ```
 //! Errors say at which column the text stops making sense, counted from 1 in characters.
 
 mod grammar;
+#[cfg(test)]
+mod plans;
 mod resolve;
 #[cfg(test)]
 mod tests;
@@ -40,7 +42,8 @@ pub struct Grammar {
     pub entity: &'static Entity,
     /// What may stand before the dot, as MLflow's message lists it.
     pub entity_types: &'static str,
-    /// Whether tags and params take `IN`, which MLflow offers for logged models only.
+    /// Whether tags and params take `IN`, and text needs no quotes, which MLflow offers for logged models
+    /// only.
     pub lists_everywhere: bool,
     /// Whether tags and params take `IS NULL`.
     pub null_checks: bool,

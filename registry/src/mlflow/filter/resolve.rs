@@ -22,7 +22,7 @@ pub(super) fn condition(grammar: &Grammar, comparison: Comparison) -> Result<Con
     }
     let field = field(grammar, &comparison.identifier, |a| a.filterable)?;
     check_operator(grammar, &field, &comparison)?;
-    let operand = operand(&field, comparison.value, comparison.value_at)?;
+    let operand = operand(grammar, &field, comparison.value, comparison.value_at)?;
     check_pattern(comparison.op, &operand, comparison.value_at)?;
     Ok(Condition { field, op: comparison.op, operand, or_absent: false })
 }
@@ -51,8 +51,12 @@ pub(super) fn order_field(grammar: &Grammar, identifier: &Identifier) -> Result<
     if grammar.entity.traces {
         return traces::order_field(grammar, identifier);
     }
+    let at = identifier.span.start;
+    // Where objects have tags alone, they are not ordered by them.
+    let keyed = grammar.entity.metrics.is_some() || grammar.entity.params.is_some();
     match field(grammar, identifier, |a| a.orderable)? {
-        Field::Dataset(_) => Err(Problem::new(identifier.span.start, "Invalid order_by entity: dataset")),
+        Field::Dataset(_) => Err(Problem::new(at, "Invalid order_by entity: dataset")),
+        Field::Tag(_) if !keyed => Err(Problem::new(at, "Invalid order_by entity: tag")),
         field => Ok(field),
     }
 }
@@ -121,7 +125,7 @@ fn check_operator(grammar: &Grammar, field: &Field, comparison: &Comparison) -> 
     let mut valid: Vec<Op> = match field {
         Field::Metric(_) => NUMERIC.to_vec(),
         Field::Attribute(a) => match a.kind {
-            Kind::Int => NUMERIC.to_vec(),
+            Kind::Int | Kind::AnyInt => NUMERIC.to_vec(),
             Kind::Id => vec![Op::Ne, Op::Eq],
             Kind::Text => TEXTUAL.to_vec(),
         },
@@ -168,28 +172,36 @@ pub(super) fn one_of(op: Op, at: usize, valid: &[Op]) -> Result<(), Problem> {
     Err(Problem::new(at, text))
 }
 
-pub(super) fn operand(field: &Field, value: Value, at: usize) -> Result<Operand, Problem> {
+pub(super) fn operand(grammar: &Grammar, field: &Field, value: Value, at: usize) -> Result<Operand, Problem> {
     match (field, value) {
         (_, Value::Nothing) => Ok(Operand::Nothing),
         (_, Value::List(items)) => list(field, items, at),
         (Field::Metric(_), Value::Number(text)) => float(&text, at),
-        (Field::Metric(_), Value::Text(text)) => {
+        (Field::Metric(_), Value::Text(text) | Value::Word(text)) => {
             Err(Problem::new(at, format!("Expected numeric value type for metric. Found '{}'", short(&text))))
         }
-        (Field::Attribute(a), Value::Number(text)) if a.kind == Kind::Int => {
+        (Field::Attribute(a), Value::Number(text)) if a.kind.is_numeric() => {
             text.parse().map_or_else(|_| float(&text, at), |number| Ok(Operand::Int(number)))
         }
-        (Field::Attribute(a), Value::Text(text)) if a.kind == Kind::Int => Err(Problem::new(
-            at,
-            format!(
-                "Expected numeric value type for numeric attribute: {}. Found '{}'",
-                a.name,
-                short(&text)
-            ),
-        )),
+        (Field::Attribute(a), Value::Text(text))
+            if a.kind == Kind::AnyInt && text.trim().parse::<i64>().is_ok() =>
+        {
+            Ok(Operand::Int(text.trim().parse().unwrap_or_default()))
+        }
+        (Field::Attribute(a), Value::Text(text) | Value::Word(text)) if a.kind.is_numeric() => {
+            Err(Problem::new(
+                at,
+                format!(
+                    "Expected numeric value type for numeric attribute: {}. Found '{}'",
+                    a.name,
+                    short(&text)
+                ),
+            ))
+        }
         (Field::Attribute(a), Value::Text(text)) if a.kind == Kind::Id => id(&text, at).map(Operand::Int),
         (_, Value::Text(text)) => Ok(Operand::Text(text)),
-        (field, Value::Number(text)) => Err(Problem::new(
+        (_, Value::Number(text) | Value::Word(text)) if grammar.lists_everywhere => Ok(Operand::Text(text)),
+        (field, Value::Number(text) | Value::Word(text)) => Err(Problem::new(
             at,
             match field {
                 Field::Attribute(_) => {

@@ -25,6 +25,7 @@ fn identifiers_in_all_their_spellings() {
         ("metric.loss>1", metric("loss")),
         ("  metrics.`a b`  >  1  ", metric("a b")),
         ("metrics.\"a b\" > 1", metric("a b")),
+        ("metrics.'a b' > 1", metric("a b")),
         ("metrics.train/loss > 1", metric("train/loss")),
         ("metrics.a.b-c:d > 1", metric("a.b-c:d")),
         ("`metrics`.loss > 1", metric("loss")),
@@ -68,15 +69,19 @@ fn operators_and_values() {
 
 #[test]
 fn conditions_are_joined_by_and_alone() {
-    for (filter, count) in
-        [("", 0), ("  ", 0), ("params.a = 'AND' and metrics.b>1 AND tags.c IS NULL AND params.and = 'x'", 4)]
-    {
+    for (filter, count) in [
+        ("", 0),
+        ("  ", 0),
+        ("params.a = 'AND' and metrics.b>1 AND tags.c IS NULL AND params.and = 'x'", 4),
+        ("metrics.a > 1 AND", 1),
+        ("and metrics.a > 1 AND AND metrics.b > 1 and ", 2),
+    ] {
         assert_eq!(RUNS.filter(Some(filter)).unwrap().len(), count, "{filter}");
     }
     for filter in [
         "metrics.a > 1 OR metrics.a < 2",
-        "metrics.a > 1 AND",
-        "AND metrics.a > 1",
+        "AND",
+        "metrics.a > 1 ANDmetrics.b > 1",
         "metrics.a > 1 metrics.b > 1",
         "metrics.a > 1; DROP TABLE runs",
         "(metrics.a > 1)",

@@ -26,7 +26,7 @@ pub(super) fn condition(grammar: &Grammar, comparison: Comparison) -> Result<Con
         _ => {}
     }
     check_operator(&field, op, comparison.op_at)?;
-    let operand = value(&field, op, comparison.value, at)?;
+    let operand = value(grammar, &field, op, comparison.value, at)?;
     check_pattern(op, &operand, at)?;
     if let (Field::Trace(TraceField::Prompt), Operand::Text(text)) = (&field, &operand)
         && text.matches('/').count() != 1
@@ -123,7 +123,7 @@ fn check_operator(field: &Field, op: Op, at: usize) -> Result<(), Problem> {
     one_of(op, at, &valid)
 }
 
-fn value(field: &Field, op: Op, value: Value, at: usize) -> Result<Operand, Problem> {
+fn value(grammar: &Grammar, field: &Field, op: Op, value: Value, at: usize) -> Result<Operand, Problem> {
     match (field, value) {
         (Field::Trace(TraceField::Assessment { kind, .. }), Value::Number(text))
             if NUMERIC.contains(&op) && !matches!(op, Op::Eq | Op::Ne) =>
@@ -148,6 +148,6 @@ fn value(field: &Field, op: Op, value: Value, at: usize) -> Result<Operand, Prob
         (Field::Param(_), Value::Number(text)) => {
             Err(Problem::new(at, expected_text("request_metadata", &text)))
         }
-        (_, value) => operand(field, value, at),
+        (_, value) => operand(grammar, field, value, at),
     }
 }

@@ -36,7 +36,7 @@ use axum::{
 };
 use waybill_client::api::{Custody, Stage};
 
-const GRAMMAR: Grammar = Grammar {
+pub const GRAMMAR: Grammar = Grammar {
     entity: &search::VERSIONS,
     entity_types: "('attribute', 'tag', 'tags')",
     lists_everywhere: false,

@@ -28,7 +28,7 @@ use axum::{
     routing::{delete, get, patch, post},
 };
 
-const GRAMMAR: Grammar = Grammar {
+pub const GRAMMAR: Grammar = Grammar {
     entity: &MODELS,
     entity_types: "('attribute', 'tag', 'tags')",
     lists_everywhere: false,

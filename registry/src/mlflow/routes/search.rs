@@ -16,7 +16,7 @@ use crate::{
         },
     },
     runs::{self, RunDetails, RunsError, ViewType, experiments, lifecycle},
-    search::{DatasetScope, Order, Position, Query, QueryId},
+    search::{DatasetScope, Field, Order, Position, Query, QueryId},
 };
 use axum::{
     Json, Router,
@@ -25,19 +25,19 @@ use axum::{
     routing::{get, post},
 };
 
-const EXPERIMENTS: Grammar = Grammar {
+pub const EXPERIMENTS: Grammar = Grammar {
     entity: &runs::store::EXPERIMENTS,
     entity_types: "('attribute', 'tag', 'tags')",
     lists_everywhere: false,
     null_checks: true,
 };
-const RUNS: Grammar = Grammar {
+pub const RUNS: Grammar = Grammar {
     entity: &runs::store::RUNS,
     entity_types: "['metric', 'parameter', 'tag', 'attribute', 'dataset']",
     lists_everywhere: false,
     null_checks: true,
 };
-const LOGGED_MODELS: Grammar = Grammar {
+pub const LOGGED_MODELS: Grammar = Grammar {
     entity: &logged_models::store::LOGGED_MODELS,
     entity_types: "['attributes', 'metrics', 'params', 'tags']",
     lists_everywhere: true,
@@ -125,7 +125,14 @@ async fn search_logged_models(
         let dataset = item.dataset_name.clone().map(|name| DatasetScope { name, digest });
         let ascending = item.ascending.unwrap_or(true);
         described.push(format!("{} {ascending} {dataset:?}", item.field_name));
-        orders.push(Order { field: LOGGED_MODELS.order_field(&item.field_name)?, ascending, dataset });
+        let field = LOGGED_MODELS.order_field(&item.field_name)?;
+        if matches!(field, Field::Param(_) | Field::Tag(_)) {
+            return Err(MlflowError::invalid(format!(
+                "Invalid order by field name: {}. Only metrics are supported.",
+                item.field_name
+            )));
+        }
+        orders.push(Order { field, ascending, dataset });
     }
     let datasets: Vec<DatasetScope> = request
         .datasets

@@ -30,7 +30,7 @@ use axum::{
     routing::post,
 };
 
-const TRACES: Grammar = Grammar {
+pub const TRACES: Grammar = Grammar {
     entity: &traces::store::TRACES,
     entity_types: "('attribute', 'trace', 'tag', 'metadata', 'span', 'feedback', 'expectation', 'issue')",
     lists_everywhere: false,

@@ -76,7 +76,7 @@ impl EnumValue {
         first: i64,
         name: impl Fn(T) -> &'static str,
     ) -> Result<T, MlflowError> {
-        let by_number = |number: i64| values.get(usize::try_from(number - first).ok()?).copied();
+        let by_number = |number: i64| values.get(usize::try_from(number.checked_sub(first)?).ok()?).copied();
         let found = match self {
             Self::Number(number) => by_number(*number),
             Self::Name(text) => values

@@ -3,6 +3,7 @@
 
 pub mod aliases;
 pub mod models;
+mod prompts;
 pub mod search;
 pub mod tags;
 pub mod versions;

@@ -5,7 +5,7 @@ use crate::{
         Conn, DbError,
         sql::{ROWS_PER_STATEMENT, Sql, Value},
     },
-    models::Tags,
+    models::{IS_PROMPT_TAG, Tags},
 };
 use std::collections::HashMap;
 
@@ -37,19 +37,27 @@ pub async fn set(tx: &mut Conn, owner: Owner, id: i64, tags: &Tags) -> Result<()
         });
         tx.generated(sql).execute().await?;
     }
+    if tags.contains_key(IS_PROMPT_TAG) {
+        super::prompts::mark(tx, owner, id).await?;
+    }
     Ok(())
 }
 
 /// Removes a tag; 0 when there was none.
 pub async fn delete(tx: &mut Conn, owner: Owner, id: i64, key: &str) -> Result<u64, DbError> {
-    tx.query(match owner {
-        Owner::Model => "DELETE FROM registered_model_tags WHERE model_id = $1 AND key = $2",
-        Owner::Version => "DELETE FROM model_version_tags WHERE version_id = $1 AND key = $2",
-    })
-    .bind(id)
-    .bind(key.to_owned())
-    .execute()
-    .await
+    let removed = tx
+        .query(match owner {
+            Owner::Model => "DELETE FROM registered_model_tags WHERE model_id = $1 AND key = $2",
+            Owner::Version => "DELETE FROM model_version_tags WHERE version_id = $1 AND key = $2",
+        })
+        .bind(id)
+        .bind(key.to_owned())
+        .execute()
+        .await?;
+    if key == IS_PROMPT_TAG {
+        super::prompts::mark(tx, owner, id).await?;
+    }
+    Ok(removed)
 }
 
 pub async fn count(conn: &mut Conn, owner: Owner, id: i64) -> Result<i64, DbError> {

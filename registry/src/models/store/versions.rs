@@ -1,5 +1,8 @@
 use crate::{
-    db::{Conn, DbError, sql::Sql},
+    db::{
+        Conn, DbError,
+        sql::{Sql, Value},
+    },
     models::{Version, stage},
 };
 use waybill_client::api::{Custody, FrozenContent, Stage};
@@ -139,9 +142,9 @@ pub async fn insert(tx: &mut Conn, model_id: i64, version: i64, new: &NewVersion
             "INSERT INTO model_versions (uid, model_id, version, custody, stage, source, location,
                  description, run_id, run_link, logged_model_id, created_by, created_at_ms, updated_at_ms,
                  manifest_digest, oms_root, file_count, size_bytes, requirements_digest,
-                 experiment_config_digest, snapshot_digest)
+                 experiment_config_digest, snapshot_digest, is_prompt)
              VALUES ($1, $2, $3, $4, 'none', $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14, $15, $16,
-                 $17, $18, $19)
+                 $17, $18, $19, (SELECT has_prompts FROM registered_models WHERE model_id = $2))
              RETURNING version_id",
         )
         .bind(new.uid.clone())
@@ -241,20 +244,27 @@ pub async fn by_manifest(conn: &mut Conn, model_id: i64, digest: Digest) -> Resu
     read_all(rows)
 }
 
-/// The highest live version in each stored stage, of each of `model_ids`.
+/// The highest live version in each stored stage, of each of `model_ids`. Each is one step into the
+/// index of stages, however many versions there are.
 pub async fn latest_per_stage(conn: &mut Conn, model_ids: &[i64]) -> Result<Vec<Version>, DbError> {
     let mut found = Vec::new();
     for chunk in model_ids.chunks(super::CHUNK) {
-        let mut sql = Sql::new(
-            conn.engine(),
-            select_versions!(
-                "JOIN (SELECT model_id, stage, MAX(version) AS version FROM model_versions
-                       WHERE deleted_at_ms IS NULL AND model_id IN ("
-            ),
+        let mut sql = Sql::new(conn.engine(), "WITH asked (model_id, stage) AS (VALUES ");
+        sql.bind_rows(
+            chunk
+                .iter()
+                .flat_map(|id| Stage::ALL.iter().map(|stage| [Value::from(*id), stage.as_str().into()])),
         );
-        sql.bind_list(chunk.iter().map(|id| (*id).into())).push(
-            ") GROUP BY model_id, stage) l
-             ON l.model_id = v.model_id AND l.version = v.version ORDER BY v.model_id, v.version",
+        sql.push(
+            "), newest AS MATERIALIZED (SELECT (SELECT n.version_id FROM model_versions n
+                 WHERE n.model_id = asked.model_id AND n.stage = asked.stage AND n.deleted_at_ms IS NULL
+                 ORDER BY n.version DESC LIMIT 1) AS version_id FROM asked)
+             SELECT ",
+        );
+        sql.push(COLUMNS).push(
+            " FROM newest CROSS JOIN model_versions v CROSS JOIN registered_models m
+             WHERE v.version_id = newest.version_id AND m.model_id = v.model_id
+             ORDER BY v.model_id, v.version",
         );
         found.extend(read_all(conn.generated(sql).all().await?)?);
     }

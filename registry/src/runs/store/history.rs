@@ -39,32 +39,24 @@ pub async fn history(
     position: HistoryPosition,
     limit: i64,
 ) -> Result<Vec<Metric>, DbError> {
-    let rows: Vec<(i64, i64, f64, bool)> = conn
-        .query(
-            "SELECT timestamp_ms, step, value, is_nan FROM metrics
-             WHERE rid = $1 AND key = $2 AND (timestamp_ms, step, value, is_nan) > ($3, $4, $5, $6)
-             ORDER BY timestamp_ms, step, value, is_nan LIMIT $7",
-        )
-        .bind(rid)
-        .bind(key.to_owned())
-        .bind(position.timestamp_ms)
-        .bind(position.step)
-        .bind(position.value)
-        .bind(position.is_nan)
-        .bind(limit)
-        .all()
-        .await?;
+    let mut sql = Sql::new(
+        conn.engine(),
+        "SELECT timestamp_ms, step, value, is_nan FROM metrics
+         WHERE (timestamp_ms, step, value, is_nan) > (",
+    );
+    let HistoryPosition { timestamp_ms, step, value, is_nan } = position;
+    sql.bind_list([timestamp_ms.into(), step.into(), value.into(), is_nan.into()]);
+    sql.push(") AND rid = ").bind(rid).push(" AND key = ").bind(key);
+    sql.push(" ORDER BY timestamp_ms, step, value, is_nan LIMIT ").bind(limit);
+    let rows: Vec<(i64, i64, f64, bool)> = conn.generated(sql).all().await?;
     Ok(rows.into_iter().map(|row| metric(key, row)).collect())
 }
 
 /// The steps at which a run has values of one metric, ascending.
 pub async fn steps(conn: &mut Conn, rid: i64, key: &str) -> Result<Vec<i64>, DbError> {
-    let rows: Vec<(i64,)> = conn
-        .query("SELECT DISTINCT step FROM metrics WHERE rid = $1 AND key = $2 ORDER BY step")
-        .bind(rid)
-        .bind(key.to_owned())
-        .all()
-        .await?;
+    let mut sql = Sql::new(conn.engine(), "SELECT DISTINCT step FROM metrics WHERE rid = ");
+    sql.bind(rid).push(" AND key = ").bind(key).push(" ORDER BY step");
+    let rows: Vec<(i64,)> = conn.generated(sql).all().await?;
     Ok(rows.into_iter().map(|(step,)| step).collect())
 }
 

@@ -3,7 +3,8 @@
 use crate::{
     db::{
         Conn, DbError,
-        sql::{ROWS_PER_STATEMENT, Sql, Value},
+        rows::rows_per_insert,
+        sql::{Sql, Value},
     },
     runs::types::{KeyValue, Metric, Run},
 };
@@ -16,13 +17,12 @@ pub async fn log_metrics<'m>(
     run: &Run,
     metrics: impl Iterator<Item = &'m Metric> + Clone,
 ) -> Result<(), DbError> {
+    let rows = rows_per_insert(tx.engine());
     let all: Vec<&Metric> = metrics.collect();
-    for chunk in all.chunks(ROWS_PER_STATEMENT) {
-        let mut sql = Sql::new(
-            tx.engine(),
-            "INSERT INTO metrics (rid, key, timestamp_ms, step, value, is_nan) VALUES ",
-        );
-        sql.bind_rows(chunk.iter().map(|m| {
+    for chunk in all.chunks(rows) {
+        let mut sql =
+            Sql::new(tx.engine(), "INSERT INTO metrics (rid, key, timestamp_ms, step, value, is_nan) ");
+        sql.bind_table(chunk.iter().map(|m| {
             let (value, is_nan) = comparable(m.value);
             [run.rid.into(), m.key.as_str().into(), m.timestamp_ms.into(), m.step.into(), value, is_nan]
         }));
@@ -30,42 +30,36 @@ pub async fn log_metrics<'m>(
         tx.generated(sql).execute().await?;
     }
     let latest: Vec<&Metric> = latest_of(&all).into_values().collect();
-    for chunk in latest.chunks(ROWS_PER_STATEMENT) {
+    for chunk in latest.chunks(rows) {
         let mut sql = Sql::new(
             tx.engine(),
-            "INSERT INTO latest_metrics (rid, key, experiment_id, value, is_nan, timestamp_ms, step) VALUES ",
+            "INSERT INTO latest_metrics (rid, key, experiment_id, value, is_nan, timestamp_ms, step) ",
         );
-        sql.bind_rows(chunk.iter().map(|m| {
+        sql.bind_table(chunk.iter().map(|m| {
             let (value, is_nan) = comparable(m.value);
-            [
-                run.rid.into(),
-                m.key.as_str().into(),
-                run.experiment_id.into(),
-                value,
-                is_nan,
-                m.timestamp_ms.into(),
-                m.step.into(),
-            ]
+            let (key, experiment_id) = (m.key.as_str().into(), run.experiment_id.into());
+            [run.rid.into(), key, experiment_id, value, is_nan, m.timestamp_ms.into(), m.step.into()]
         }));
-        sql.push(
-            " ON CONFLICT (rid, key) DO UPDATE SET value = excluded.value, is_nan = excluded.is_nan,
-                 timestamp_ms = excluded.timestamp_ms, step = excluded.step
-             WHERE (excluded.step, excluded.timestamp_ms, excluded.value)
-                 > (latest_metrics.step, latest_metrics.timestamp_ms, latest_metrics.value)",
-        );
+        sql.push(KEEP_LATEST);
         tx.generated(sql).execute().await?;
     }
     Ok(())
 }
 
+/// The value of the highest (step, timestamp, value) stays.
+pub(super) const KEEP_LATEST: &str = " ON CONFLICT (rid, key) DO UPDATE SET value = excluded.value,
+         is_nan = excluded.is_nan, timestamp_ms = excluded.timestamp_ms, step = excluded.step
+     WHERE (excluded.step, excluded.timestamp_ms, excluded.value)
+         > (latest_metrics.step, latest_metrics.timestamp_ms, latest_metrics.value)";
+
 /// A value as it is stored: NaN is `(0, true)`, since SQLite would bind it as NULL.
-fn comparable(value: f64) -> (Value, Value) {
+pub(super) fn comparable(value: f64) -> (Value, Value) {
     if value.is_nan() { (0.0.into(), true.into()) } else { (value.into(), false.into()) }
 }
 
 /// Of each key the value of the highest (step, timestamp, value); in key order, so that two
 /// transactions lock the same rows in the same order.
-fn latest_of<'m>(metrics: &[&'m Metric]) -> BTreeMap<&'m str, &'m Metric> {
+pub(super) fn latest_of<'m>(metrics: &[&'m Metric]) -> BTreeMap<&'m str, &'m Metric> {
     let mut latest: BTreeMap<&str, &Metric> = BTreeMap::new();
     let rank = |m: &Metric| (m.step, m.timestamp_ms, if m.value.is_nan() { 0.0 } else { m.value });
     for metric in metrics {
@@ -93,8 +87,8 @@ pub struct Changed {
 /// back, and the caller must roll back.
 pub async fn log_params(tx: &mut Conn, run: &Run, params: &[KeyValue]) -> Result<Vec<Changed>, DbError> {
     let mut inserted = 0;
-    for chunk in sorted(params).chunks(ROWS_PER_STATEMENT) {
-        let mut sql = Sql::new(tx.engine(), "INSERT INTO params (rid, key, experiment_id, value) VALUES ");
+    for chunk in sorted(params).chunks(rows_per_insert(tx.engine())) {
+        let mut sql = Sql::new(tx.engine(), "INSERT INTO params (rid, key, experiment_id, value) ");
         bind_pairs(&mut sql, run, chunk);
         sql.push(" ON CONFLICT DO NOTHING");
         inserted += tx.generated(sql).execute().await?;
@@ -120,8 +114,8 @@ pub async fn log_params(tx: &mut Conn, run: &Run, params: &[KeyValue]) -> Result
 pub async fn set_tags(tx: &mut Conn, run: &Run, tags: &[KeyValue]) -> Result<(), DbError> {
     let unique: BTreeMap<&str, &KeyValue> = tags.iter().map(|tag| (tag.key.as_str(), tag)).collect();
     let unique: Vec<&KeyValue> = unique.into_values().collect();
-    for chunk in unique.chunks(ROWS_PER_STATEMENT) {
-        let mut sql = Sql::new(tx.engine(), "INSERT INTO tags (rid, key, experiment_id, value) VALUES ");
+    for chunk in unique.chunks(rows_per_insert(tx.engine())) {
+        let mut sql = Sql::new(tx.engine(), "INSERT INTO tags (rid, key, experiment_id, value) ");
         bind_pairs(&mut sql, run, chunk);
         sql.push(" ON CONFLICT (rid, key) DO UPDATE SET value = excluded.value");
         tx.generated(sql).execute().await?;
@@ -136,7 +130,7 @@ fn sorted(pairs: &[KeyValue]) -> Vec<&KeyValue> {
 }
 
 fn bind_pairs(sql: &mut Sql, run: &Run, pairs: &[&KeyValue]) {
-    sql.bind_rows(pairs.iter().map(|pair| -> [Value; 4] {
+    sql.bind_table(pairs.iter().map(|pair| -> [Value; 4] {
         [run.rid.into(), pair.key.as_str().into(), run.experiment_id.into(), pair.value.as_str().into()]
     }));
 }
@@ -164,9 +158,9 @@ pub async fn log_models(
     role: ModelRole,
     models: &[(String, i64)],
 ) -> Result<(), DbError> {
-    for chunk in models.chunks(ROWS_PER_STATEMENT) {
-        let mut sql = Sql::new(tx.engine(), "INSERT INTO run_models (rid, role, model_id, step) VALUES ");
-        sql.bind_rows(chunk.iter().map(|(model_id, step)| -> [Value; 4] {
+    for chunk in models.chunks(rows_per_insert(tx.engine())) {
+        let mut sql = Sql::new(tx.engine(), "INSERT INTO run_models (rid, role, model_id, step) ");
+        sql.bind_table(chunk.iter().map(|(model_id, step)| -> [Value; 4] {
             [run.rid.into(), role.as_str().into(), model_id.as_str().into(), (*step).into()]
         }));
         sql.push(" ON CONFLICT DO NOTHING");

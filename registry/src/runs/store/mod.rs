@@ -1,5 +1,6 @@
 //! Statements on experiments and runs. None of them commits.
 
+pub mod batch;
 mod children;
 mod datasets;
 mod experiments;

@@ -1,8 +1,10 @@
 use super::{children, runs::Row};
 use crate::{
     db::{Conn, DbError, sql::Sql},
-    runs::types::{Run, RunDetails, ViewType},
-    search::{self, Attribute, Child, Entity, Field, Key, Order, Page, Position, Query, Sorted},
+    runs::types::{Lifecycle, Run, RunDetails, ViewType},
+    search::{
+        self, Attribute, Base, Child, Entity, Field, Indexed, Key, Order, Page, Position, Query, Sorted,
+    },
 };
 
 /// What can be searched of runs.
@@ -12,13 +14,17 @@ pub static RUNS: Entity = Entity {
     table: "runs r",
     key: "r.rid",
     attributes: &[
-        Attribute::text("run_id", "r.run_id").with_lists(),
-        Attribute::text("run_name", "r.name").aliased(&["run name", "Run name", "Run Name"]),
-        Attribute::text("user_id", "r.user_id"),
-        Attribute::text("status", "r.status"),
+        Attribute::text("run_id", "r.run_id").with_lists().indexed(Indexed::Unique),
+        Attribute::text("run_name", "r.name")
+            .aliased(&["run name", "Run name", "Run Name"])
+            .indexed(Indexed::Prefix),
+        Attribute::text("user_id", "r.user_id").indexed(Indexed::Prefix),
+        Attribute::text("status", "r.status").indexed(Indexed::Whole),
         Attribute::text("artifact_uri", "r.artifact_uri"),
-        Attribute::int("start_time", "r.start_time_ms").aliased(&["created", "Created"]),
-        Attribute::int("end_time", "r.end_time_ms").nullable(),
+        Attribute::int("start_time", "r.start_time_ms")
+            .aliased(&["created", "Created"])
+            .indexed(Indexed::Whole),
+        Attribute::int("end_time", "r.end_time_ms").nullable().indexed(Indexed::Whole),
     ],
     metrics: Some(Child { table: "latest_metrics", owner: "rid", latest: None, indexed: true }),
     params: Some(Child { table: "params", owner: "rid", latest: None, indexed: true }),
@@ -27,6 +33,13 @@ pub static RUNS: Entity = Entity {
     traces: false,
     scope: Some("r.experiment_id"),
     natural: &[("start_time", false), ("run_id", true)],
+    walks: &[
+        ("start_time", "runs r INDEXED BY runs_started"),
+        ("end_time", "runs r INDEXED BY runs_ended"),
+        ("run_name", "runs r INDEXED BY runs_named"),
+        ("user_id", "runs r INDEXED BY runs_user"),
+        ("status", "runs r INDEXED BY runs_status"),
+    ],
 };
 
 /// One page of runs, with all that was logged to them.
@@ -37,8 +50,9 @@ pub async fn search(
     position: Option<&Position>,
     limit: usize,
 ) -> Result<Page<RunDetails>, DbError> {
-    let stages = |sql: &mut Sql| stages(sql, "r.lifecycle_stage", view);
-    search::page(conn, &RUNS, query, &stages, position, limit, |conn, sql| {
+    let stages = stages("r.lifecycle_stage", view);
+    let bases: Vec<Base<'_>> = stages.iter().map(|stage| stage as Base<'_>).collect();
+    search::page_of_any(conn, &RUNS, query, &bases, position, limit, |conn, sql| {
         Box::pin(async move {
             let rows: Vec<Row> = conn.generated(sql).all().await?;
             let runs = rows.into_iter().map(Run::try_from).collect::<Result<_, _>>()?;
@@ -48,11 +62,14 @@ pub async fn search(
     .await
 }
 
-/// Appends which lifecycle stages are seen. One stage is an equality, which the index needs.
-pub(super) fn stages(sql: &mut Sql, column: &'static str, view: ViewType) {
-    if let [stage] = view.stages() {
-        sql.push(" AND ").push(column).push(" = ").bind(stage.as_str());
-    }
+/// A predicate for each lifecycle stage that is seen: one at a time, an index gives the order.
+pub(super) fn stages(column: &'static str, view: ViewType) -> Vec<impl Fn(&mut Sql) + Sync> {
+    let of = |stage: &'static Lifecycle| {
+        move |sql: &mut Sql| {
+            sql.push(" AND ").push(column).push(" = ").bind(stage.as_str());
+        }
+    };
+    view.stages().iter().map(of).collect()
 }
 
 impl Sorted for RunDetails {

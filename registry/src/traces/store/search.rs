@@ -4,7 +4,7 @@ use super::{
 };
 use crate::{
     db::{Conn, DbError, sql::Sql},
-    search::{self, Attribute, Child, Entity, Field, Key, Order, Page, Position, Query, Sorted},
+    search::{self, Attribute, Child, Entity, Field, Indexed, Key, Order, Page, Position, Query, Sorted},
     traces::TraceInfo,
 };
 
@@ -15,19 +15,22 @@ pub static TRACES: Entity = Entity {
     table: "traces t",
     key: "t.tid",
     attributes: &[
-        Attribute::text("request_id", "t.trace_id").aliased(&["trace_id"]).with_lists().indexed(),
+        Attribute::text("request_id", "t.trace_id")
+            .aliased(&["trace_id"])
+            .with_lists()
+            .indexed(Indexed::Unique),
         Attribute::text("client_request_id", "t.client_request_id")
             .nullable()
             .with_lists()
-            .indexed()
+            .indexed(Indexed::Whole)
             .filter_only(),
-        Attribute::text("status", "t.state").aliased(&["state"]).with_lists().indexed(),
-        Attribute::int("timestamp_ms", "t.timestamp_ms").aliased(&["timestamp"]),
+        Attribute::text("status", "t.state").aliased(&["state"]).with_lists().indexed(Indexed::Whole),
+        Attribute::int("timestamp_ms", "t.timestamp_ms").aliased(&["timestamp"]).indexed(Indexed::Whole),
         Attribute::int("execution_time_ms", "t.execution_time_ms")
             .aliased(&["execution_time"])
             .nullable()
-            .indexed(),
-        Attribute::int("end_time_ms", "t.end_time_ms").aliased(&["end_time"]).indexed(),
+            .indexed(Indexed::Whole),
+        Attribute::int("end_time_ms", "t.end_time_ms").aliased(&["end_time"]).indexed(Indexed::Whole),
         Attribute::int("experiment_id", "t.experiment_id").order_only(),
     ],
     metrics: None,
@@ -37,6 +40,12 @@ pub static TRACES: Entity = Entity {
     traces: true,
     scope: Some("t.experiment_id"),
     natural: &[("timestamp_ms", false), ("request_id", true)],
+    walks: &[
+        ("timestamp_ms", "traces t INDEXED BY traces_started"),
+        ("execution_time_ms", "traces t INDEXED BY traces_duration"),
+        ("end_time_ms", "traces t INDEXED BY traces_ended"),
+        ("status", "traces t INDEXED BY traces_state"),
+    ],
 };
 
 /// One page of traces.

@@ -1,0 +1,144 @@
+//! Which condition drives a search: where few rows meet one and an index finds them, starting from
+//! those costs less than walking an order's index for few matches.
+
+use super::{
+    compile::{self, PREFIX_CHARS},
+    entity::{Attribute, Child, Entity, Indexed},
+    query::{Condition, DatasetField, Field, Op, Operand, Query},
+    select::Base,
+    traces::{self, TraceField},
+};
+use crate::db::{Conn, DbError, sql::Sql};
+
+/// A condition that fewer rows meet drives the search: that many rows are sorted faster than an
+/// order's index is walked for few matches.
+const ROWS_MAX: i64 = 10_000;
+/// Conditions that are counted; a filter may have hundreds.
+const COUNTED_MAX: usize = 16;
+
+/// How an index finds the rows that meet a condition.
+enum Way<'q> {
+    Child(Child, &'q str),
+    Attribute(&'static Attribute),
+    Dataset,
+    Trace(&'q TraceField),
+}
+
+fn way<'q>(entity: &Entity, condition: &'q Condition) -> Option<Way<'q>> {
+    let equal = condition.op == Op::Eq;
+    let listed = equal || condition.op == Op::In;
+    let ranged = equal || matches!(condition.op, Op::Lt | Op::Le | Op::Gt | Op::Ge);
+    let child = |child: Option<Child>, key: &'q str| {
+        child.filter(|child| child.indexed && !condition.or_absent).map(|child| Way::Child(child, key))
+    };
+    match &condition.field {
+        Field::Metric(key) if ranged => child(entity.metrics, key),
+        Field::Param(key) if equal => child(entity.params, key),
+        Field::Tag(key) if equal => child(entity.tags, key),
+        Field::Dataset(DatasetField::Name) if listed && entity.datasets => Some(Way::Dataset),
+        Field::Attribute(attribute) => match attribute.indexed {
+            Indexed::No => None,
+            Indexed::Whole => (listed || ranged).then_some(Way::Attribute(attribute)),
+            Indexed::Prefix | Indexed::Unique => listed.then_some(Way::Attribute(attribute)),
+        },
+        Field::Trace(field) if traces::can_drive(field, condition) => Some(Way::Trace(field)),
+        _ => None,
+    }
+}
+
+/// The condition that the fewest rows meet, when an index tells so cheaply.
+pub(super) async fn choose<'q>(
+    conn: &mut Conn,
+    entity: &Entity,
+    query: &'q Query,
+    bases: &[Base<'_>],
+) -> Result<Option<&'q Condition>, DbError> {
+    let candidates: Vec<&Condition> =
+        query.conditions.iter().filter(|c| way(entity, c).is_some()).take(COUNTED_MAX).collect();
+    let named = candidates.iter().find(
+        |condition| matches!(way(entity, condition), Some(Way::Attribute(a)) if a.indexed == Indexed::Unique),
+    );
+    if named.is_some() || candidates.is_empty() {
+        return Ok(named.copied());
+    }
+    // One statement for all: on PostgreSQL each costs a round trip.
+    let mut sql = Sql::new(conn.engine(), "");
+    for (number, condition) in candidates.iter().enumerate() {
+        sql.push(if number == 0 { "" } else { " UNION ALL " });
+        sql.push("SELECT COUNT(*) AS found, CAST(").bind(number as i64).push(" AS BIGINT) AS number FROM (");
+        rows(&mut sql, entity, query, bases, condition, false);
+        sql.push(" LIMIT ").bind(ROWS_MAX).push(") matches");
+    }
+    let counts: Vec<(i64, i64)> = conn.generated(sql).all().await?;
+    let least = counts.into_iter().filter(|(found, _)| *found < ROWS_MAX).min();
+    Ok(least.and_then(|(_, number)| candidates.get(number as usize).copied()))
+}
+
+/// Appends the statement that finds the rows that meet `condition` by its index, as `owner`. Nothing
+/// is appended where none serves it. Only where they are to be `distinct` does none come twice.
+pub(super) fn rows(
+    sql: &mut Sql,
+    entity: &Entity,
+    query: &Query,
+    bases: &[Base<'_>],
+    condition: &Condition,
+    distinct: bool,
+) {
+    match way(entity, condition) {
+        Some(Way::Child(child, key)) => {
+            // Of a key with many values several may meet it.
+            sql.push(if child.latest.is_some() { "SELECT DISTINCT c." } else { "SELECT c." });
+            sql.push(child.owner).push(" AS owner FROM ").push(child.table).push(" c WHERE ");
+            if entity.scope.is_some() {
+                compile::scope(sql, "c.experiment_id", query);
+                sql.push(" AND ");
+            }
+            sql.push("c.key = ").bind(key).push(" AND ");
+            if condition.op == Op::Eq && matches!(condition.operand, Operand::Text(_)) {
+                prefixed(sql, "c.value", condition);
+            }
+            compile::value(sql, condition);
+            if matches!(condition.field, Field::Metric(_)) {
+                compile::measured_on(sql, "c", &query.datasets);
+            }
+        }
+        // Indexes begin with what tells the bases apart.
+        Some(Way::Attribute(attribute)) => {
+            for (number, base) in bases.iter().enumerate() {
+                sql.push(if number == 0 { "SELECT " } else { " UNION ALL SELECT " });
+                sql.push(entity.key).push(" AS owner FROM ");
+                sql.push_table(entity.table, entity.walk(attribute)).push(" WHERE ");
+                if let Some(column) = entity.scope {
+                    compile::scope(sql, column, query);
+                    sql.push(" AND ");
+                }
+                if attribute.indexed == Indexed::Prefix {
+                    prefixed(sql, attribute.column, condition);
+                }
+                compile::compare(sql, attribute.column, condition.op, &condition.operand);
+                base(sql);
+            }
+        }
+        Some(Way::Dataset) => {
+            sql.push("SELECT DISTINCT i.rid AS owner FROM datasets d");
+            sql.push(" CROSS JOIN run_datasets i WHERE i.dataset_rid = d.dataset_rid AND ");
+            compile::scope(sql, "d.experiment_id", query);
+            sql.push(" AND ");
+            compile::compare(sql, "d.name", condition.op, &condition.operand);
+        }
+        Some(Way::Trace(field)) => traces::by_index(sql, query, field, condition, distinct),
+        None => {}
+    }
+}
+
+/// Appends what an index that holds a prefix of the column can seek; the exact comparison follows.
+fn prefixed(sql: &mut Sql, column: &'static str, condition: &Condition) {
+    let prefix = |text: &String| -> String { text.chars().take(PREFIX_CHARS).collect() };
+    let prefixes = match &condition.operand {
+        Operand::Text(text) => vec![prefix(text)],
+        Operand::Texts(texts) => texts.iter().map(prefix).collect(),
+        _ => return,
+    };
+    sql.push("substr(").push(column).push(", 1, 200) IN (");
+    sql.bind_list(prefixes.into_iter().map(Into::into)).push(") AND ");
+}
