@@ -8,7 +8,9 @@ import subprocess
 import time
 from pathlib import Path
 
+import plot
 import report
+import scale
 from servers import Server
 from wire import Wire, p50_ms, per_second
 
@@ -155,6 +157,16 @@ def make_file(path, mib):
             target.write(dice.randbytes(1 << 20))
 
 
+def measure_scale(options, name):
+    """On a database of its own: the load above would be in the way."""
+    server = Server(options.work, name, "scale")
+    server.start()
+    server.stop()
+    figures = {"growth": scale.growing(options, server), **scale.long_history(server)}
+    shutil.rmtree(server.folder)
+    return figures
+
+
 def measure(name, options):
     print(f"measuring {name}", flush=True)
     server, figures = Server(options.work, name), {}
@@ -170,13 +182,19 @@ def measure(name, options):
         figures["memory_after_mib"] = server.memory_mib()
         if name != "mlflow":
             measure_push(server, figures, folder)
+            figures.update(scale.writers(server))
+            if options.mixed:
+                figures.update(scale.mixed(server, options.mixed, small_batch))
             if options.large:
                 measure_large(server, figures, options.work / "large.bin")
     finally:
         server.stop()
     shutil.rmtree(server.folder)
+    if options.scale and name != "mlflow":
+        figures.update(measure_scale(options, name))
     for figure, value in figures.items():
-        print(f"  {figure:40} {value:12.2f}", flush=True)
+        if isinstance(value, (int, float)):
+            print(f"  {figure:40} {value:12.2f}", flush=True)
     return figures
 
 
@@ -185,6 +203,8 @@ def main():
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--only", action="append", choices=["mlflow", "sqlite", "postgres"])
     parser.add_argument("--large", action="store_true")
+    parser.add_argument("--scale", type=int, nargs="?", const=1_000_000)
+    parser.add_argument("--mixed", type=int, nargs="?", const=10, metavar="MINUTES")
     parser.add_argument("--out", type=Path, default=Path("target/bench.json"))
     parser.add_argument("--readme", action="store_true")
     options = parser.parse_args()
@@ -195,8 +215,15 @@ def main():
     table = report.table(document)
     print("\n" + table)
     print(f"written to {options.out}")
+    grown = {name: figures["growth"]["runs"] for name, figures in results.items() if "growth" in figures}
+    if grown:
+        options.out.with_suffix(".svg").write_text(plot.growth(grown))
     if options.readme:
-        report.into_readme(Path(__file__).parents[2] / "README.md", table)
+        root = Path(__file__).parents[2]
+        if grown:
+            (root / report.PLOT).parent.mkdir(exist_ok=True)
+            (root / report.PLOT).write_text(plot.growth(grown))
+        report.into_readme(root / "README.md", table + report.growth(results))
 
 
 if __name__ == "__main__":

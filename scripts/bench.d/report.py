@@ -6,6 +6,8 @@ import platform
 import re
 from pathlib import Path
 
+# Where the picture of the growth goes, from the repository's root.
+PLOT = Path("docs/growth.svg")
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
 # Row, figure, format, and whether more is better.
@@ -16,15 +18,38 @@ ROWS = [
     ("get run, p50", "get_run_p50_ms", "{:.2f} ms", False),
     ("log-metric, p50", "log_metric_p50_ms", "{:.2f} ms", False),
     ("log-metric, 8 clients", "log_metric_8_clients_per_s", "{:,.0f} /s", True),
+    ("log-metric, 64 clients", "log_metric_64_writers_per_s", "{:,.0f} /s", True),
     ("log-batch of 1,000, p50", "log_batch_1000_p50_ms", "{:.1f} ms", False),
     ("create run + log-batch, 8 clients", "create_run_and_batch_8_clients_per_s", "{:,.0f} runs/s", True),
     ("filtered, ordered search in 2,000 runs, p50", "search_2000_p50_ms", "{:.1f} ms", False),
     ("page of 1,000 runs, p50", "page_1000_p50_ms", "{:.0f} ms", False),
     ("artifact PUT, one stream, 768 MiB", "artifact_put_mib_per_s", "{:,.0f} MiB/s", True),
     ("artifact GET, one stream, 768 MiB", "artifact_get_mib_per_s", "{:,.0f} MiB/s", True),
+    ("history of 1,000,000 values, whole", "history_whole_s", "{:.2f} s", False),
+    ("… sampled to 2,500 steps, p50", "history_sampled_p50_ms", "{:.0f} ms", False),
+    ("peak memory in 10 minutes of mixed load", "mixed_memory_peak_mib", "{:.0f} MiB", False),
     ("push of 768 MiB, known content", "push_again_s", "{:.2f} s", False),
     ("… bytes sent", "push_again_sent_bytes", "{:,.0f}", False),
     ("peak memory, 4 GiB file in and out", "large_4gib_peak_mib", "{:.0f} MiB", False),
+]
+# What grows with the database: figure and name.
+GROWTH = [
+    ("newest_p50_ms", "newest 50 runs"),
+    ("search_p50_ms", "filtered, ordered"),
+    ("by_metric_param_tag_p50_ms", "by metric, param and tag"),
+    ("by_tag_p50_ms", "by a rare tag"),
+    ("order_by_param_p50_ms", "ordered by a param"),
+    ("deep_page_p50_ms", "deep page"),
+    ("nothing_matches_p50_ms", "nothing matches"),
+    ("no_pattern_matches_p50_ms", "a LIKE that nothing matches"),
+    ("log_metric_p50_ms", "log-metric"),
+]
+VERSION_GROWTH = [
+    ("versions_newest_p50_ms", "newest 50 versions"),
+    ("versions_of_model_p50_ms", "of one model"),
+    ("versions_by_tag_p50_ms", "by a rare tag"),
+    ("versions_by_common_tag_p50_ms", "by two common tags"),
+    ("versions_by_name_p50_ms", "ordered by name"),
 ]
 TITLES = {"mlflow": "MLflow 3.17.2, 4 workers, SQLite", "sqlite": "Waybill, SQLite", "postgres": "Waybill, PostgreSQL"}
 
@@ -69,6 +94,24 @@ def table(document):
         "durable (fsync) and every artifact byte is hashed; MLflow does neither."
     )
     return "\n".join(lines)
+
+
+def growth(results):
+    """Tables of each cost by rows, and the picture; nothing where it was not measured."""
+    grown = {name: figures["growth"] for name, figures in results.items() if "growth" in figures}
+    if not grown:
+        return ""
+    lines = ["", f"![Time of a search by runs in the database]({PLOT})", ""]
+    for kind, rows in (("runs", GROWTH), ("versions", VERSION_GROWTH)):
+        for name, sizes in grown.items():
+            sizes = sizes[kind]
+            heads = [f"{size['rows']:,}" for size in sizes]
+            lines.append(f"| {TITLES[name]}, p50 in ms by {kind} | " + " | ".join(heads) + " |")
+            lines.append("|---" * (len(sizes) + 1) + "|")
+            for figure, title in rows:
+                lines.append(f"| {title} | " + " | ".join(f"{size[figure]:.1f}" for size in sizes) + " |")
+            lines.append("")
+    return "\n".join(lines).rstrip()
 
 
 def into_readme(path, text):

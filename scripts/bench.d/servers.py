@@ -17,9 +17,15 @@ def free_port():
 
 
 class Server:
-    def __init__(self, work, name):
-        self.name, self.folder, self.port = name, work / name, free_port()
+    def __init__(self, work, name, database="waybill"):
+        """`database` names a database of PostgreSQL, which is made."""
+        self.name, self.folder, self.port = name, work / f"{name}-{database}", free_port()
         self.folder.mkdir(exist_ok=True)
+        if name == "postgres":
+            admin = os.environ["BENCH_POSTGRES_URL"]
+            self.database_url = admin.rsplit("/", 1)[0] + f"/bench_{database}"
+            make = f"DROP DATABASE IF EXISTS bench_{database}"
+            subprocess.run(["psql", "-q", admin, "-c", make, "-c", f"CREATE DATABASE bench_{database}"], check=True)
 
     def command(self):
         if self.name == "mlflow":
@@ -32,7 +38,7 @@ class Server:
         command = [os.environ["WAYBILL_BIN"], "serve", "--no-deployer", "--data-dir", str(self.folder / "data")]
         command += ["--listen", f"127.0.0.1:{self.port}", "--gateway-listen", f"127.0.0.1:{free_port()}"]
         if self.name == "postgres":
-            command += ["--database-url", os.environ["BENCH_POSTGRES_URL"]]
+            command += ["--database-url", self.database_url]
         return command
 
     def start(self):

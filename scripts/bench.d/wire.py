@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import socket
 import time
+import urllib.parse
 
 CHUNK = 1 << 20
 
@@ -56,6 +57,10 @@ class Wire:
             self.connect()
         self.used = time.monotonic()
         return json.loads(self.ask(self.encode(method, path, body)))
+
+    @staticmethod
+    def query(pairs):
+        return urllib.parse.urlencode(pairs)
 
     def encode(self, method, path, body=None):
         content = b"" if body is None else json.dumps(body).encode()
