@@ -26,8 +26,6 @@ MAY_FAIL = {
     r"/ajax-api/3.0/mlflow/assistant/(config|providers)": 404,
     # The page makes a queue of its own for whoever opens it; human review is not offered.
     r"/ajax-api/3.0/mlflow/review-queues/get-or-create-user": 404,
-    # Traces are not offered.
-    r"/ajax-api/3.0/mlflow/traces/(search|metrics)": 404,
 }
 # What the console may say at level error.
 MAY_BE_SAID = [
@@ -108,6 +106,14 @@ PAGES = [
     ("experiment-prompts", "/experiments/{e}/prompts", ["Prompts"]),
     ("evaluation-runs", "/experiments/{e}/evaluation-runs", ["Evaluation runs"]),
     ("settings", "/settings", ["General"]),
+    ("overview", "/experiments/{e}/overview/usage", ["Overall error rate: 25.0%", "Latency"]),
+    ("traces", "/experiments/{e}/traces", ["What is this?", "It is a rose.", "garden-talk", "roses", "Error"]),
+    ("trace", "/experiments/{e}/traces/{t}", ["look up", "Inputs / Outputs", "Success"]),
+    ("sessions", "/experiments/{e}/chat-sessions", ["Sessions view has moved to the Traces tab"]),
+    ("session", "/experiments/{e}/chat-sessions/garden-talk", ["Is it red?", "Does it smell?"]),
+    ("run-traces", "/experiments/{e}/runs/{r}/traces", ["No traces found"]),
+    ("logged-model-traces", "/experiments/{e}/models/{m}/traces", ["Traces"]),
+    ("webhooks", "/settings/webhooks", ["No webhooks configured"]),
     # Areas that are not offered: an empty state, and no error.
     ("gateway", "/gateway", ["Page Not Found"]),
     ("judges", "/experiments/{e}/judges", ["Create and manage judges"]),
@@ -125,6 +131,7 @@ def place(template, data):
         r=first,
         m=data.model_id,
         failed=data.failed_run,
+        t=data.trace_id,
         two=as_json([first, second]),
         all=as_json([data.experiment_id]),
         both=as_json(["0", data.experiment_id]),

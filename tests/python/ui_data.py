@@ -1,5 +1,6 @@
 """What MLflow's pages are shown: logged with the unmodified client, as a notebook would."""
 
+import contextlib
 import json
 import math
 
@@ -34,8 +35,37 @@ def log_all(url, folder):
     mlflow.genai.register_prompt("greeting", "Say hello to {{name}}.", commit_message="polite")
     mlflow.genai.register_prompt("greeting", "Greet {{name}} warmly.", commit_message="warm")
     mlflow.genai.set_prompt_alias("greeting", "live", 2)
+    data.trace_id = log_traces()
     data.model_id = client.search_logged_models([data.experiment_id], max_results=1)[0].model_id
     return data
+
+
+def log_traces():
+    """A question with a tool call, one that fails, and two of one session; the first one's id."""
+
+    @mlflow.trace(name="answer", span_type="CHAIN")
+    def answer(question):
+        with mlflow.start_span("look up", span_type="TOOL") as span:
+            span.set_inputs({"query": question})
+            span.set_outputs({"found": "a rose"})
+        return "It is a rose."
+
+    @mlflow.trace(name="stumble")
+    def stumble():
+        raise ValueError("no such flower")
+
+    answer("What is this?")
+    trace_id = mlflow.get_last_active_trace_id()
+    for question in ("Is it red?", "Does it smell?"):
+        with mlflow.start_span("turn") as span:
+            span.set_inputs({"question": question})
+            mlflow.update_current_trace(metadata={"mlflow.trace.session": "garden-talk", "mlflow.trace.user": "ann"})
+    with contextlib.suppress(ValueError):
+        stumble()
+    mlflow.flush_trace_async_logging()
+    mlflow.set_trace_tag(trace_id, "topic", "roses")
+    mlflow.log_feedback(trace_id=trace_id, name="helpful", value=True, rationale="it names the flower")
+    return trace_id
 
 
 def log_run(client, folder, number):
