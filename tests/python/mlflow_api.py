@@ -13,6 +13,12 @@ LEFT_OUT = re.compile(
     r"|review-queues|workspaces|demo|ui-telemetry|get-online-trace-details|unified-traces)(/|$)"
     r"|/mlflow/runs/create-promptlab-run$"
 )
+# Lists of those areas that MLflow's pages ask for: empty, so that a page shows its empty state.
+EMPTY_FOR_PAGES = re.compile(
+    r"GET /ajax-api/(2.0/mlflow/gateway-proxy"
+    r"|3.0/mlflow/(gateway/(endpoints|endpoints/bindings|secrets)|scorers|review-queues|label-schemas)/list)"
+    r"|POST /ajax-api/3.0/mlflow/(datasets|issues)/search"
+)
 # MLflow joins one path without its slash; its pages and clients use the other one.
 MISSPELLED = "2.0mlflow/"
 
@@ -26,6 +32,7 @@ BY_HAND = [
     ("GET", "/ajax-api/2.0/mlflow/logged-models/<model_id>/artifacts/files", {"artifact_file_path": "text"}),
     ("POST", "/ajax-api/2.0/mlflow/runs/create-promptlab-run", {}),
     ("POST", "/ajax-api/2.0/mlflow/gateway-proxy", {}),
+    ("GET", "/ajax-api/2.0/mlflow/gateway-proxy", {}),
 ]
 
 KINDS = {
@@ -55,8 +62,12 @@ class Endpoint(NamedTuple):
     fields: tuple
 
     @property
+    def empty_for_pages(self):
+        return bool(EMPTY_FOR_PAGES.fullmatch(f"{self.method} {self.path}"))
+
+    @property
     def left_out(self):
-        return bool(LEFT_OUT.search(self.path))
+        return bool(LEFT_OUT.search(self.path)) and not self.empty_for_pages
 
 
 def fields_of(message):

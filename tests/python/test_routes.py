@@ -26,6 +26,13 @@ def test_what_is_offered(server, endpoint):
         assert answer.json()["error_code"] != "ENDPOINT_NOT_FOUND", answer.body
 
 
+@pytest.mark.parametrize("endpoint", [e for e in ALL if e.empty_for_pages], ids=lambda e: f"{e.method} {e.path}")
+def test_pages_of_what_is_left_out_find_nothing(server, endpoint):
+    answer = ask(server, endpoint)
+    assert answer.status == 200, answer.body
+    assert not any(answer.json().values()), answer.body
+
+
 @pytest.mark.parametrize("endpoint", [e for e in ALL if e.left_out], ids=lambda e: f"{e.method} {e.path}")
 def test_what_is_left_out(server, endpoint):
     answer = ask(server, endpoint)

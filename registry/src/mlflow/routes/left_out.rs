@@ -1,40 +1,44 @@
-//! Areas that are not offered, as MLflow's pages see them: their lists are empty, so that a page
-//! shows its empty state instead of an error. Only under the pages' prefix; clients that ask for
-//! these areas learn that they are not offered.
+//! Areas that are left out, as MLflow's pages see them: their lists are empty, so that a page shows
+//! its empty state instead of an error. Only under the pages' prefix; a client that asks for one of
+//! these areas learns that it is not part of Waybill.
 
+use super::not_offered;
 use crate::{access::Principal, app::App};
 use axum::{
     Router,
     http::header,
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{MethodFilter, get, on},
 };
 
 /// Paths below `/ajax-api`, with what MLflow's server answers where it has nothing.
-const READ: [(&str, &str); 8] = [
-    ("/2.0/mlflow/gateway-proxy", r#"{"endpoints":[]}"#),
-    ("/3.0/mlflow/gateway/endpoints/list", "{}"),
-    ("/3.0/mlflow/gateway/endpoints/bindings/list", "{}"),
-    ("/3.0/mlflow/gateway/secrets/list", "{}"),
-    ("/3.0/mlflow/scorers/list", "{}"),
-    ("/3.0/mlflow/review-queues/list", r#"{"review_queues":[],"next_page_token":""}"#),
-    ("/3.0/mlflow/label-schemas/list", r#"{"label_schemas":[],"next_page_token":""}"#),
-    ("/3.0/mlflow/mcp-servers", r#"{"mcp_servers":[],"next_page_token":null}"#),
+const LISTS: [(MethodFilter, &str, &str); 10] = [
+    (MethodFilter::GET, "/2.0/mlflow/gateway-proxy", r#"{"endpoints":[]}"#),
+    (MethodFilter::GET, "/3.0/mlflow/gateway/endpoints/list", "{}"),
+    (MethodFilter::GET, "/3.0/mlflow/gateway/endpoints/bindings/list", "{}"),
+    (MethodFilter::GET, "/3.0/mlflow/gateway/secrets/list", "{}"),
+    (MethodFilter::GET, "/3.0/mlflow/scorers/list", "{}"),
+    (MethodFilter::GET, "/3.0/mlflow/review-queues/list", r#"{"review_queues":[],"next_page_token":""}"#),
+    (MethodFilter::GET, "/3.0/mlflow/label-schemas/list", r#"{"label_schemas":[],"next_page_token":""}"#),
+    (MethodFilter::GET, "/3.0/mlflow/mcp-servers", r#"{"mcp_servers":[],"next_page_token":null}"#),
+    (MethodFilter::POST, "/3.0/mlflow/datasets/search", "{}"),
+    (MethodFilter::POST, "/3.0/mlflow/issues/search", r#"{"next_page_token":""}"#),
 ];
-const SEARCHED: [(&str, &str); 2] =
-    [("/3.0/mlflow/datasets/search", "{}"), ("/3.0/mlflow/issues/search", r#"{"next_page_token":""}"#)];
+
+/// What pages hear that ask whether to report how they are used, and when they do it all the same.
+const NO_TELEMETRY: &str =
+    r#"{"disable_ui_telemetry":true,"disable_ui_events":[],"ui_rollout_percentage":0}"#;
+const NOT_WANTED: &str = r#"{"status":"disabled"}"#;
 
 pub fn router() -> Router<App> {
-    let mut router = Router::new();
-    for (path, nothing) in READ {
-        router = router.route(&format!("/ajax-api{path}"), get(async move |_: Principal| answer(nothing)));
-    }
-    for (path, nothing) in SEARCHED {
-        router = router.route(&format!("/ajax-api{path}"), post(async move |_: Principal| answer(nothing)));
-    }
-    router
+    let telemetry = get(async |_: Principal| json(NO_TELEMETRY)).post(async |_: Principal| json(NOT_WANTED));
+    let router = Router::new().route("/ajax-api/3.0/mlflow/ui-telemetry", telemetry);
+    LISTS.into_iter().fold(router, |router, (method, path, nothing)| {
+        let list = on(method, async move |_: Principal| json(nothing)).fallback(not_offered);
+        router.route(&format!("/ajax-api{path}"), list)
+    })
 }
 
-fn answer(nothing: &'static str) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], nothing).into_response()
+fn json(text: &'static str) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }

@@ -21,7 +21,6 @@ mod trace_artifacts;
 mod trace_metrics;
 mod traces;
 mod traces_v2;
-mod ui_telemetry;
 mod webhooks;
 
 use super::{ErrorCode, MlflowError};
@@ -57,7 +56,6 @@ pub fn router() -> Router<App> {
         .merge(trace_metrics::router())
         .merge(traces::router())
         .merge(traces_v2::router())
-        .merge(ui_telemetry::router())
         .merge(webhooks::router())
         .merge(mount("/{*path}", not_offered.clone()))
         .merge(mount_v3("/{*path}", not_offered))
