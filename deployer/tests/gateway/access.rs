@@ -48,7 +48,8 @@ async fn a_page_in_a_browser_cannot_drive_the_gateway() {
             "Host: localhost\r\nOrigin: http://evil.example\r\nAccess-Control-Request-Method: POST",
             "403 ORIGIN_NOT_ALLOWED",
         ),
-        ("POST", "Host: localhost\r\nOrigin: http://127.0.0.1:5000", "200"),
+        ("POST", "Host: localhost\r\nOrigin: http://127.0.0.1:5000", "403 ORIGIN_NOT_ALLOWED"),
+        ("POST", "Host: localhost\r\nOrigin: http://localhost", "200"),
         ("POST", "Host: localhost", "200"),
     ] {
         for path in ["/production/iris/x", "/.waybill/health"] {

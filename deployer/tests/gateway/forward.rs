@@ -70,8 +70,20 @@ async fn hop_fields_end_here_and_the_prefix_is_taken_off() {
     let mut names: Vec<_> =
         fields(head).iter().map(|field| field.split(':').next().unwrap().to_owned()).collect();
     names.sort();
-    // `connection: close` is the gateway's own, as the client asked.
-    assert_eq!(names, ["connection", "content-length", "date", "x-kept", "x-request-id"]);
+    // `connection: close` is the gateway's own, as the client asked; so are the fields that keep a
+    // model's page from acting as the gateway's.
+    assert_eq!(
+        names,
+        [
+            "connection",
+            "content-length",
+            "content-security-policy",
+            "date",
+            "x-content-type-options",
+            "x-kept",
+            "x-request-id"
+        ]
+    );
 }
 
 #[tokio::test]
