@@ -7,7 +7,7 @@ CREATE TABLE traces (
     timestamp_ms      BIGINT NOT NULL,
     execution_time_ms BIGINT,
     -- The sum of both; of a trace that runs, its beginning.
-    end_time_ms       BIGINT NOT NULL,
+    end_time_ms       BIGINT,
     state             TEXT COLLATE "C" NOT NULL,
     client_request_id TEXT COLLATE "C",
     request_preview   TEXT COLLATE "C",
@@ -20,7 +20,7 @@ CREATE TABLE traces (
     cache_creation_input_tokens BIGINT
 );
 CREATE INDEX traces_started ON traces (experiment_id, timestamp_ms DESC, trace_id);
-CREATE INDEX traces_state ON traces (experiment_id, state);
+CREATE INDEX traces_state ON traces (experiment_id, state, timestamp_ms DESC, trace_id);
 CREATE INDEX traces_duration ON traces (experiment_id, execution_time_ms);
 CREATE INDEX traces_ended ON traces (experiment_id, end_time_ms);
 CREATE INDEX traces_client_request ON traces (experiment_id, client_request_id);

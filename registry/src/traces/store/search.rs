@@ -30,7 +30,10 @@ pub static TRACES: Entity = Entity {
             .aliased(&["execution_time"])
             .nullable()
             .indexed(Indexed::Whole),
-        Attribute::int("end_time_ms", "t.end_time_ms").aliased(&["end_time"]).indexed(Indexed::Whole),
+        Attribute::int("end_time_ms", "t.end_time_ms")
+            .aliased(&["end_time"])
+            .nullable()
+            .indexed(Indexed::Whole),
         Attribute::int("experiment_id", "t.experiment_id").order_only(),
     ],
     metrics: None,

@@ -264,6 +264,8 @@ async fn no_search_reads_a_whole_table() {
             ((vec![], by(attribute("timestamp_ms"), true)), "traces_started"),
             ((vec![], by(attribute("execution_time_ms"), false)), "traces_duration"),
             ((vec![], by(attribute("end_time_ms"), false)), "traces_ended"),
+            ((vec![], by(attribute("end_time_ms"), true)), "traces_ended"),
+            ((vec![], by(attribute("status"), true)), "traces_state"),
             ((vec![], by(tag.clone(), true)), "trace_tags_value"),
             (alone(condition(attribute("status"), Op::Eq, text("ERROR"))), "traces_state"),
             (alone(condition(attribute("client_request_id"), Op::Eq, text("c1"))), "traces_client_request"),
