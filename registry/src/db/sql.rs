@@ -212,6 +212,10 @@ fn glob_of(pattern: &str) -> String {
 /// Rows of one multi-row `VALUES`: past this, parsing the text costs more than another statement.
 pub const ROWS_PER_STATEMENT: usize = 250;
 
+/// Keys of one statement that reads what belongs to them. SQLite binds at most 32,766 values, and a
+/// page may be longer.
+pub const KEYS_PER_STATEMENT: usize = 1000;
+
 #[cfg(test)]
 mod tests {
     use super::*;

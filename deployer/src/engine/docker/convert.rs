@@ -102,7 +102,7 @@ pub fn container(answer: ContainerInspectResponse) -> Container {
             out_of_memory: state.oom_killed.unwrap_or(false),
             at_ms: state
                 .finished_at
-                .and_then(|at| at.to_string().parse::<jiff::Timestamp>().ok())
+                .and_then(|at| at.parse::<jiff::Timestamp>().ok())
                 .map(jiff::Timestamp::as_millisecond)
                 .filter(|at| *at > 0),
         }),

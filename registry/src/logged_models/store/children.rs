@@ -168,14 +168,13 @@ pub async fn add_metrics(
     experiment_id: i64,
     metrics: &[ModelMetric],
 ) -> Result<(), DbError> {
-    for chunk in metrics.chunks(ROWS_PER_STATEMENT) {
+    for chunk in metrics.chunks(rows_per_insert(tx.engine())) {
         let mut sql = Sql::new(
             tx.engine(),
             "INSERT INTO logged_model_metrics
-                 (mid, key, timestamp_ms, step, run_id, experiment_id, value, is_nan, dataset_name, dataset_digest)
-             VALUES ",
+                 (mid, key, timestamp_ms, step, run_id, experiment_id, value, is_nan, dataset_name, dataset_digest) ",
         );
-        sql.bind_rows(chunk.iter().map(|of_model| -> [Value; 10] {
+        sql.bind_table(chunk.iter().map(|of_model| -> [Value; 10] {
             let metric = &of_model.metric;
             let is_nan = metric.value.is_nan();
             [
