@@ -28,12 +28,12 @@ fn wheel(folder: &Path) -> String {
     let script = format!(
         "import zipfile\n\
          info = 'waybill_private_test-1.0.dist-info/'\n\
-         with zipfile.ZipFile({:?}, 'w') as wheel:\n\
+         with zipfile.ZipFile('{}', 'w') as wheel:\n\
          \x20   wheel.writestr('waybill_private_test.py', 'ANSWER = 42\\n')\n\
          \x20   wheel.writestr(info + 'METADATA', 'Metadata-Version: 2.1\\nName: {PACKAGE}\\nVersion: 1.0\\n')\n\
          \x20   wheel.writestr(info + 'WHEEL', 'Wheel-Version: 1.0\\nGenerator: t\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')\n\
          \x20   wheel.writestr(info + 'RECORD', '')\n",
-        folder.join(name)
+        folder.join(name).display()
     );
     let made = std::process::Command::new("python3").args(["-c", &script]).status().unwrap();
     assert!(made.success());

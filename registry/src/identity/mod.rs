@@ -53,8 +53,7 @@ pub async fn settle(db: &Db, content: &ContentStore) -> Result<String, IdentityE
         None => content.mark(&registry_id).await?,
     }
     if !identity.store_marked {
-        db.write((), |tx, ()| Box::pin(store::set_marked(tx)))
-            .await?;
+        db.write((), |tx, ()| Box::pin(store::set_marked(tx))).await?;
     }
     Ok(registry_id)
 }

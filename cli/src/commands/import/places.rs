@@ -163,7 +163,8 @@ impl Place {
                 (size, chunks.boxed())
             }
             Self::Bucket(store, prefix) => {
-                let at = ObjectPath::from_iter(prefix.parts().chain(ObjectPath::from(path).parts()));
+                let below = ObjectPath::from(path);
+                let at: ObjectPath = prefix.parts().chain(below.parts()).collect();
                 let found = store.get(&at).await.map_err(SourceError::object)?;
                 (Some(found.meta.size), found.into_stream().map_err(SourceError::object).boxed())
             }

@@ -74,9 +74,9 @@ impl Journal {
 
     pub fn begin(&self, source: &str, detail: &str, import_id: &str) {
         let mut report = self.lock();
-        report.source = source.to_owned();
-        report.detail = detail.to_owned();
-        report.import_id = import_id.to_owned();
+        source.clone_into(&mut report.source);
+        detail.clone_into(&mut report.detail);
+        import_id.clone_into(&mut report.import_id);
     }
 
     pub fn found(&self, kind: &'static str, count: usize) {

@@ -24,7 +24,7 @@ impl Engine {
             let asked = active.iter().map(|experiment| named(&experiment.id, experiment)).collect();
             let states = self.look_up(ImportedKind::Experiment, asked).await?;
             for (experiment, known) in active.into_iter().zip(states) {
-                let directory = self.directory(&experiment);
+                let directory = Some(self.directory(&experiment));
                 if known.state == ImportedState::Complete {
                     self.journal.became(KIND, Became::Unchanged);
                     here.push(experiment);
@@ -42,18 +42,18 @@ impl Engine {
 
     /// Where the experiment's artifacts go: below the same path, below its id, or, where they cannot
     /// be read, they stay.
-    fn directory(&mut self, experiment: &ImportExperiment) -> Option<String> {
+    fn directory(&mut self, experiment: &ImportExperiment) -> String {
         let Some(location) = experiment.artifact_location.as_deref().filter(|text| !text.is_empty()) else {
-            return Some(format!("mlflow-artifacts:/{}", experiment.id));
+            return format!("mlflow-artifacts:/{}", experiment.id);
         };
         if let Some(path) = proxied(location) {
-            return Some(format!("mlflow-artifacts:/{path}"));
+            return format!("mlflow-artifacts:/{path}");
         }
         if self.source.may_read(location) {
             self.mapping.add(location, &experiment.id);
-            return Some(format!("mlflow-artifacts:/{}", experiment.id));
+            return format!("mlflow-artifacts:/{}", experiment.id);
         }
-        Some(location.to_owned())
+        location.to_owned()
     }
 
     /// Brings one over; false when it was refused.
