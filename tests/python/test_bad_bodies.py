@@ -85,7 +85,7 @@ def test_many_aliases_are_capped(server):
     ("method", "path"),
     [
         ("GET", "/api/2.0/mlflow/no/such/call"),
-        ("POST", "/api/3.0/mlflow/traces/search-something"),
+        ("POST", "/api/3.0/mlflow/no-such/search"),
         ("GET", "/api/2.0/mlflow/gateway/endpoints"),
     ],
 )
