@@ -350,6 +350,7 @@ MORE = {
     ("runs", "metrics.loss > +1"),
     ("runs", "by ['`Run Name`']"),
     ("logged models", "tag.team = 'blue'"),
+    ("logged models", "model_name = '$unique-3'"),
     ("logged models", 'tags."team" = "blue"'),
     ("logged models", 'tags."a b" = "x y"'),
     ("models", "by ['attribute.name DESC']"),

@@ -278,7 +278,7 @@ async fn no_search_reads_a_whole_table() {
             (alone(trace(TraceField::SpanName, "call 1")), "spans_name"),
             (alone(trace(TraceField::SpanType, "TOOL")), "spans_type"),
             (alone(condition(quality(), Op::Ge, Operand::Float(16.0))), "trace_assessments_name"),
-            (alone(trace(TraceField::Prompt, "greeting/1")), "trace_prompts"),
+            (alone(trace(TraceField::Prompt, "greeting/1")), "PRIMARY KEY (prompt=?)|trace_prompts"),
             (alone(trace(TraceField::Run, "run")), "trace_runs"),
             (
                 alone(condition(Field::Trace(TraceField::SpanContent), Op::Like, text("%x%"))),
@@ -294,7 +294,7 @@ async fn no_search_reads_a_whole_table() {
                     || (line.starts_with("SCAN ") && !temporary.iter().any(|name| line.starts_with(name)))
             };
             assert_eq!(plan.iter().find(whole), None, "{query:?}\n{}", plan.join("\n"));
-            let served = plan.iter().any(|line| line.contains(index));
+            let served = plan.iter().any(|line| index.split('|').any(|index| line.contains(index)));
             assert!(served, "{index} does not serve {query:?}\n{}", plan.join("\n"));
         }
         drop(conn);
