@@ -10,6 +10,7 @@ use axum::{
 };
 use insta::{allow_duplicates, assert_snapshot};
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
@@ -239,7 +240,7 @@ async fn payloads_that_are_refused() {
         ] {
             let answer = post(&server, &headers, body).await;
             let body = answer.body.to_string();
-            answers.push_str(&format!("{} {body}\n", answer.status));
+            writeln!(answers, "{} {body}", answer.status).unwrap();
         }
         let found = server
             .post(

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 const ROUNDS: usize = 12;
 
 /// A right request of each kind. `$run`, `$model` and `$experiment` are ones that exist.
+#[expect(clippy::too_many_lines, reason = "a table: one request each")]
 fn requests() -> Vec<(Method, &'static str, Value)> {
     let pairs = json!([{"key": "a", "value": "b"}]);
     let metric = json!({"key": "m", "value": 0.5, "timestamp": 1, "step": 0});
@@ -240,7 +241,7 @@ impl Dice {
                     0 => drop(chars.remove(number)),
                     1 => {
                         chars[number] =
-                            *self.pick(&['\'', '`', '"', '.', '%', '(', ' ', '0', 'é', '\u{0}', '<'])
+                            *self.pick(&['\'', '`', '"', '.', '%', '(', ' ', '0', 'é', '\u{0}', '<']);
                     }
                     _ => chars.insert(
                         number,
