@@ -279,7 +279,7 @@ async fn no_search_reads_a_whole_table() {
             (alone(trace(TraceField::SpanType, "TOOL")), "spans_type"),
             (alone(condition(quality(), Op::Ge, Operand::Float(16.0))), "trace_assessments_name"),
             (alone(trace(TraceField::Prompt, "greeting/1")), "PRIMARY KEY (prompt=?)|trace_prompts"),
-            (alone(trace(TraceField::Run, "run")), "trace_runs"),
+            (alone(trace(TraceField::Run, "run")), "PRIMARY KEY (run_id=?)|trace_runs"),
             (
                 alone(condition(Field::Trace(TraceField::SpanContent), Op::Like, text("%x%"))),
                 "traces_started",
