@@ -90,8 +90,8 @@ def table(document):
     lines.append(
         f"Measured {document['date']} on {document['machine']}, load and server on the same machine, "
         "by `scripts/bench`. In brackets: how many times better than MLflow. Memory is proportional set size. "
-        "Every Waybill commit is "
-        "durable (fsync) and every artifact byte is hashed; MLflow does neither."
+        "Every Waybill commit and artifact is durable (fsync) and every artifact byte is hashed; of these MLflow "
+        "does the first for commits only."
     )
     return "\n".join(lines)
 
