@@ -4,6 +4,7 @@ CI=true it fails instead: a test that silently does not run is a test that does 
 import os
 import shutil
 import subprocess
+import sys
 import urllib.parse
 import uuid
 
@@ -26,6 +27,16 @@ def binary():
     if not shutil.which(BINARY):
         pytest.exit(f"no waybill binary at {BINARY!r}: set WAYBILL_BIN, or run scripts/test", 2)
     return BINARY
+
+
+@pytest.fixture(scope="module", autouse=True)
+def client_of_its_own():
+    """MLflow's client keeps the registry that it was told for the whole process, and for its children
+    in the environment: what one module told would be asked by the next, of a server that is gone."""
+    yield
+    if "mlflow" in sys.modules:
+        sys.modules["mlflow"].set_registry_uri(None)
+        os.environ.pop("MLFLOW_REGISTRY_URI", None)
 
 
 @pytest.fixture(scope="session")

@@ -263,9 +263,9 @@ OWN = {
         "run_id NOT IN ('$run')",
         "run_id != '$run'",
         "run_id LIKE '%'",
-        "source_path = 's3://elsewhere/3'",
+        "source_path = 's3://elsewhere/v3'",
         "source_path LIKE 's3://%'",
-        "source_path IN ('s3://elsewhere/3')",
+        "source_path IN ('s3://elsewhere/v3')",
         "creation_timestamp > 0",
         "tags.team IS NULL",
         "tags.team IN ('blue')",
@@ -423,7 +423,7 @@ def make_registered(both, number):
     tags = tags_of(number) + ([{"key": "mlflow.prompt.is_prompt", "value": "true"}] if number == 7 else [])
     both.same("POST", "registered-models/create", {"name": name, "tags": tags})
     for version in range(number % 3):
-        body = {"name": name, "source": f"s3://elsewhere/{number}", "tags": tags}
+        body = {"name": name, "source": f"s3://elsewhere/v{number}", "tags": tags}
         body |= {"run_id": "$run"} if version else {}
         both.same("POST", "model-versions/create", body)
 
