@@ -64,6 +64,15 @@ impl Registry {
         std::fs::create_dir_all(&config.data_dir)
             .map_err(|source| OpenError::DataDir { path: config.data_dir.display().to_string(), source })?;
         let db = Db::open(&config.database_url()).await?;
+        let opened = Self::assemble(config, db.clone()).await;
+        if opened.is_err() {
+            // A journal left beside the file would be applied to the one that is put in its place.
+            db.close().await;
+        }
+        opened
+    }
+
+    async fn assemble(config: Config, db: Db) -> Result<Self, OpenError> {
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(RandomIds));
         let location = config.artifacts_location().map_err(artifacts::OpenError::from)?;
         let content = ContentStore::open(location, db.clone(), clock.clone(), ids.clone()).await?;

@@ -105,11 +105,11 @@ class Side:
             text = text.split(" Error: ")[0]
         for name, saved in sorted(self.ids.items(), key=lambda item: -len(item[1])):
             # A short id is a number that may stand for anything outside the fields below.
-            if text == saved and key == "experiment_id":
+            if text == saved and key in ("experiment_id", "experimentId"):
                 return f"<{name}>"
             if len(saved) > 8:
                 text = text.replace(saved, f"<{name}>")
-            elif key in URI_KEYS:
+            elif key in URI_KEYS or text.startswith("mlflow-artifacts:/"):
                 text = re.sub(rf"(?<=/){re.escape(saved)}(?=/|$)", f"<{name}>", text)
             elif key == "message":
                 text = re.sub(rf"(?<![\w.]){re.escape(saved)}(?![\w])", f"<{name}>", text)
