@@ -82,6 +82,7 @@ impl Registry {
         let signer = Arc::new(FileKey::load_or_generate(&config.key_path())?);
         let private_key = signer.private_key_pem().map_err(KeyError::from)?;
         let webhooks = Webhooks::new(&config.webhooks, private_key.as_bytes(), Arc::new(SystemNet));
+        let metrics = Metrics::new(db.writer_metrics());
         let app = App::new(AppState {
             registry_id,
             config,
@@ -89,7 +90,7 @@ impl Registry {
             content,
             clock,
             ids,
-            metrics: Metrics::default(),
+            metrics,
             signer,
             signals: Signals::default(),
             ui,

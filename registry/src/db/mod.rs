@@ -23,7 +23,7 @@ pub use open::OpenError;
 #[cfg(test)]
 pub use plans::Plan;
 pub use query::{Conn, Query, Record};
-pub use writer::WriteError;
+pub use writer::{WriteError, WriterMetrics};
 
 use futures::future::BoxFuture;
 use sqlx::{PgPool, SqlitePool};
@@ -68,7 +68,7 @@ impl Db {
     /// this returns; on `Err` nothing of it stays.
     ///
     /// `change` touches the database only: it may be run more than once (SQLite groups waiting
-    /// changes into one commit and runs each alone when one of them fails; PostgreSQL retries
+    /// changes into one commit, and splits the group where one of them fails; PostgreSQL retries
     /// serialisation failures), and it runs to its end even when the caller has gone.
     pub async fn write<I, T, E, F>(&self, input: I, change: F) -> Result<T, E>
     where
@@ -107,6 +107,14 @@ impl Db {
             Pools::Postgres(pool) => {
                 writer::write_postgres_at_once(pool, statement(Engine::Postgres, &input)).await
             }
+        }
+    }
+
+    /// Figures of the single writer, where there is one.
+    pub fn writer_metrics(&self) -> Option<&WriterMetrics> {
+        match &self.pools {
+            Pools::Sqlite { writer, .. } => Some(writer.metrics()),
+            Pools::Postgres(_) => None,
         }
     }
 

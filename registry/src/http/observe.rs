@@ -1,6 +1,6 @@
 //! Request ids, one log line per request, and metrics.
 
-use crate::webhooks::DeliveryMetrics;
+use crate::{db::WriterMetrics, webhooks::DeliveryMetrics};
 use axum::{
     extract::{FromRequestParts, MatchedPath, Request, State},
     http::{HeaderValue, Method, StatusCode, request::Parts},
@@ -68,8 +68,9 @@ pub struct Metrics {
 /// 0.1 ms to 10 s: a cached read to a large upload.
 const BUCKETS_SECONDS: [f64; 10] = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 2.0, 10.0];
 
-impl Default for Metrics {
-    fn default() -> Self {
+impl Metrics {
+    /// `writer`: of a database with a single writer.
+    pub fn new(writer: Option<&WriterMetrics>) -> Self {
         let requests = Family::default();
         let duration_seconds: Family<RouteLabels, Histogram, fn() -> Histogram> =
             Family::new_with_constructor(|| Histogram::new(BUCKETS_SECONDS));
@@ -84,11 +85,12 @@ impl Default for Metrics {
         registry.register("http_requests_in_flight", "Requests being handled", in_flight.clone());
         let webhooks = DeliveryMetrics::default();
         webhooks.register(&mut registry);
+        if let Some(writer) = writer {
+            writer.register(&mut registry);
+        }
         Self { registry: Arc::new(registry), requests, duration_seconds, in_flight, webhooks }
     }
-}
 
-impl Metrics {
     /// The Prometheus text exposition.
     pub fn encode(&self) -> Result<String, std::fmt::Error> {
         let mut out = String::new();
@@ -197,7 +199,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_caller_that_goes_away_is_in_flight_no_more() {
-        let metrics = Metrics::default();
+        let metrics = Metrics::new(None);
         let app = axum::Router::new()
             .route("/", axum::routing::get(std::future::pending::<()>))
             .layer(axum::middleware::from_fn_with_state(metrics.clone(), observe));
