@@ -10,6 +10,7 @@ pub use imported::Imported;
 pub use lockfile_resolution::LockfileResolution;
 pub use provenance::{
     BUILDER_CLIENT_REPORTED, BUILDER_IMPORTED, BUILDER_REGISTRY, Provenance, ProvenanceSubjects,
+    run_invocation_id,
 };
 pub use registration::Registration;
 pub use run_end::RunEnd;

@@ -35,8 +35,8 @@ pub struct Provenance<'a> {
     pub lockfile_digest: Option<Digest>,
     /// The run that made the files; absent for a pushed directory.
     pub run: Option<&'a RunSnapshot>,
-    /// Address of the run, where it has one.
-    pub run_url: Option<&'a str>,
+    /// Names what made the files among all that was ever run: see [`run_invocation_id`].
+    pub invocation_id: Option<&'a str>,
     /// Principal that registered the version.
     pub registered_by: &'a str,
     pub registered_at_ms: i64,
@@ -143,12 +143,18 @@ impl Provenance<'_> {
         json!({
             "builder": { "id": self.builder_id, "version": { "waybill": self.builder_version } },
             "metadata": without_nulls([
-                ("invocationId", self.run_url.map(Value::from)),
+                ("invocationId", self.invocation_id.map(Value::from)),
                 ("startedOn", rfc3339(started)),
                 ("finishedOn", finished.and_then(rfc3339)),
             ]),
         })
     }
+}
+
+/// A run's `invocationId`. A registry is reached by many addresses and none of them for ever, so it is
+/// the run's name within the registry's own.
+pub fn run_invocation_id(registry_id: &str, run_id: &str) -> String {
+    format!("urn:waybill:registry:{registry_id}:run:{run_id}")
 }
 
 impl ProvenanceSubjects {

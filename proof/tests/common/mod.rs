@@ -55,14 +55,8 @@ pub fn run() -> RunSnapshot {
     }
 }
 
-pub fn version(key: &FileKey, name: &str, number: i64, contents: &[(&str, &str)]) -> Version {
-    let manifest = Manifest::build(files(contents)).unwrap();
-    let oms_root = oms::root(manifest.files());
-    let requirements = BTreeMap::from([("requirements.txt".to_owned(), b"numpy==1.26.4".to_vec())]);
-    let requirements = Requirements::from_files(&requirements).unwrap().unwrap();
-    let tags = BTreeMap::from([("mlflow.source.git.commit".to_owned(), "c0ffee".to_owned())]);
-    let config = ExperimentConfig::from_run(BTreeMap::new(), &tags, Vec::new());
-    let snapshot = RegistrationSnapshot {
+fn snapshot() -> RegistrationSnapshot {
+    RegistrationSnapshot {
         schema_version: SchemaVersion,
         source: "runs:/r1/model".to_owned(),
         description: None,
@@ -71,7 +65,37 @@ pub fn version(key: &FileKey, name: &str, number: i64, contents: &[(&str, &str)]
         registered_at_ms: 1_700_000_000_500,
         run: Some(run()),
         logged_model: None,
+    }
+}
+
+fn provenance(registration: &Registration, config: &ExperimentConfig) -> Vec<u8> {
+    let provenance = Provenance {
+        name: &registration.name,
+        oms_root: registration.oms_root,
+        manifest_digest: registration.manifest_digest,
+        config: Some(config),
+        experiment_config_digest: registration.experiment_config_digest,
+        requirements_digest: registration.requirements_digest,
+        lockfile_digest: None,
+        run: Some(&run()),
+        invocation_id: Some("urn:waybill:registry:00112233445566778899aabbccddeeff:run:r1"),
+        registered_by: "ada",
+        registered_at_ms: 1_700_000_000_500,
+        imported: None,
+        builder_id: BUILDER_CLIENT_REPORTED,
+        builder_version: "0.1.0",
     };
+    provenance.statement().unwrap()
+}
+
+pub fn version(key: &FileKey, name: &str, number: i64, contents: &[(&str, &str)]) -> Version {
+    let manifest = Manifest::build(files(contents)).unwrap();
+    let oms_root = oms::root(manifest.files());
+    let requirements = BTreeMap::from([("requirements.txt".to_owned(), b"numpy==1.26.4".to_vec())]);
+    let requirements = Requirements::from_files(&requirements).unwrap().unwrap();
+    let tags = BTreeMap::from([("mlflow.source.git.commit".to_owned(), "c0ffee".to_owned())]);
+    let config = ExperimentConfig::from_run(BTreeMap::new(), &tags, Vec::new());
+    let snapshot = snapshot();
     let registration = Registration {
         uid: format!("uid-{name}-{number}"),
         name: name.to_owned(),
@@ -86,22 +110,7 @@ pub fn version(key: &FileKey, name: &str, number: i64, contents: &[(&str, &str)]
         registered_at_ms: 1_700_000_000_500,
         imported: None,
     };
-    let provenance = Provenance {
-        name,
-        oms_root,
-        manifest_digest: manifest.digest(),
-        config: Some(&config),
-        experiment_config_digest: registration.experiment_config_digest,
-        requirements_digest: registration.requirements_digest,
-        lockfile_digest: None,
-        run: Some(&run()),
-        run_url: Some("http://127.0.0.1:5000/#/experiments/1/runs/r1"),
-        registered_by: "ada",
-        registered_at_ms: 1_700_000_000_500,
-        imported: None,
-        builder_id: BUILDER_CLIENT_REPORTED,
-        builder_version: "0.1.0",
-    };
+    let provenance = provenance(&registration, &config);
     let end = RunEnd {
         uid: registration.uid.clone(),
         name: name.to_owned(),
@@ -118,7 +127,7 @@ pub fn version(key: &FileKey, name: &str, number: i64, contents: &[(&str, &str)]
     let referrers = [
         (media_type::OMS_SIGNATURE, sign(&oms::statement(name, manifest.files()).unwrap())),
         (media_type::REGISTRATION_STATEMENT, registration.sign(key).unwrap()),
-        (media_type::PROVENANCE, sign(&provenance.statement().unwrap())),
+        (media_type::PROVENANCE, sign(&provenance)),
         (media_type::RUN_COMPLETED, end.sign(key).unwrap()),
         (media_type::REQUIREMENTS, requirements.to_bytes().unwrap()),
         (media_type::EXPERIMENT_CONFIG, config.to_bytes().unwrap()),

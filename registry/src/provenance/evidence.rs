@@ -14,7 +14,10 @@ use waybill_proof::{
     keys::Signer,
     manifest::{Manifest, ModelFile},
     media_type, oms,
-    statement::{BUILDER_CLIENT_REPORTED, BUILDER_IMPORTED, Imported, Predicate, Provenance, Registration},
+    statement::{
+        BUILDER_CLIENT_REPORTED, BUILDER_IMPORTED, Imported, Predicate, Provenance, Registration,
+        run_invocation_id,
+    },
 };
 
 /// What a version is made from.
@@ -68,6 +71,7 @@ impl Evidence {
 
         let statement = oms::statement(&draft.name, manifest.files())?;
         made.bundle(media_type::OMS_SIGNATURE, &statement).await?;
+        let invocation_id = draft.run.as_ref().map(|run| run_invocation_id(&app.registry_id, &run.run_id));
         let provenance = Provenance {
             name: &draft.name,
             oms_root: root,
@@ -77,7 +81,7 @@ impl Evidence {
             requirements_digest,
             lockfile_digest,
             run: draft.run.as_ref(),
-            run_url: None,
+            invocation_id: invocation_id.as_deref(),
             registered_by: &draft.actor,
             registered_at_ms: draft.now_ms,
             imported: draft.imported.as_ref(),
