@@ -7,8 +7,8 @@ use libfuzzer_sys::fuzz_target;
 use waybill_registry::mlflow::{
     extract::{Message, from_body, from_query},
     wire::{
-        artifacts, assessments, datasets, experiments, logged_models, metrics, model_registry, runs,
-        trace_metrics, trace_requests, traces, traces_v2, webhooks,
+        artifacts, assessments, datasets, experiments, logged_models, metrics, model_registry, run_inputs,
+        runs, trace_metrics, trace_requests, traces, traces_v2, webhooks,
     },
 };
 
@@ -68,12 +68,12 @@ const MESSAGES: &[fn(&[u8])] = &[
     read::<model_registry::TransitionModelVersionStage>,
     read::<model_registry::UpdateModelVersion>,
     read::<model_registry::UpdateRegisteredModel>,
+    read::<run_inputs::LogInputs>,
+    read::<run_inputs::LogOutputs>,
     read::<runs::CreateRun>,
     read::<runs::DeleteTag>,
     read::<runs::LogBatch>,
-    read::<runs::LogInputs>,
     read::<runs::LogModel>,
-    read::<runs::LogOutputs>,
     read::<runs::RunId>,
     read::<runs::RunKeyValue>,
     read::<runs::SearchRuns>,

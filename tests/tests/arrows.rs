@@ -95,6 +95,17 @@ fn only_routes_know_axum() {
     });
 }
 
+/// Routes call rules and rules call stores, never the other way round.
+#[test]
+fn nothing_calls_routes_but_who_mounts_them() {
+    only("registry/src", &["::routes::", "routes::router", "super::routes"], |file| {
+        file.starts_with("registry/src/mlflow/")
+            || file.contains("/routes")
+            || file.ends_with("src/service.rs")
+            || file.ends_with("src/native.rs")
+    });
+}
+
 #[test]
 fn only_stores_know_sqlx() {
     only("registry/src", &["sqlx::"], |file| file.starts_with("registry/src/db/") || file.contains("/store"));

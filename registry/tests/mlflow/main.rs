@@ -1,6 +1,9 @@
 //! MLflow's tracking endpoints over the whole service, on both engines: status and body of each
 //! answer, the good ones and the refusals.
 
+// A dialogue of requests and whole answers is long, and reads worse in pieces.
+#![allow(clippy::too_many_lines)]
+
 #[path = "../../src/db/testing.rs"]
 mod databases;
 

@@ -8,9 +8,10 @@ use crate::{
         MlflowError, MlflowJson,
         wire::{
             Empty, pairs, run_id,
+            run_inputs::{LogInputs, LogOutputs},
             runs::{
-                CreateRun, DeleteTag, LogBatch, LogInputs, LogModel, LogOutputs, RunId, RunKeyValue,
-                RunResponse, UpdateRun, UpdateRunResponse,
+                CreateRun, DeleteTag, LogBatch, LogModel, RunId, RunKeyValue, RunResponse, UpdateRun,
+                UpdateRunResponse,
             },
         },
     },

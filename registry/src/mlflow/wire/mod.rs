@@ -8,6 +8,7 @@ pub mod experiments;
 pub mod logged_models;
 pub mod metrics;
 pub mod model_registry;
+pub mod run_inputs;
 pub mod runs;
 pub mod time;
 pub mod trace_metrics;
