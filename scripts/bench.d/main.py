@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import delivery
 import plot
 import report
 import scale
@@ -192,6 +193,8 @@ def measure(name, options):
     shutil.rmtree(server.folder)
     if options.scale and name != "mlflow":
         figures.update(measure_scale(options, name))
+    if options.deliver and name != "mlflow":
+        figures.update(delivery.measure(options.work, name))
     for figure, value in figures.items():
         if isinstance(value, (int, float)):
             print(f"  {figure:40} {value:12.2f}", flush=True)
@@ -205,6 +208,7 @@ def main():
     parser.add_argument("--large", action="store_true")
     parser.add_argument("--scale", type=int, nargs="?", const=1_000_000)
     parser.add_argument("--mixed", type=int, nargs="?", const=10, metavar="MINUTES")
+    parser.add_argument("--deliver", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("target/bench.json"))
     parser.add_argument("--readme", action="store_true")
     options = parser.parse_args()

@@ -17,9 +17,10 @@ def free_port():
 
 
 class Server:
-    def __init__(self, work, name, database="waybill"):
-        """`database` names a database of PostgreSQL, which is made."""
+    def __init__(self, work, name, database="waybill", deployer=False):
+        """`database` names a database of PostgreSQL, which is made; `deployer`: with containers."""
         self.name, self.folder, self.port = name, work / f"{name}-{database}", free_port()
+        self.deployer = deployer
         self.folder.mkdir(exist_ok=True)
         if name == "postgres":
             admin = os.environ["BENCH_POSTGRES_URL"]
@@ -35,7 +36,8 @@ class Server:
                 *("--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"),
                 *("--artifacts-destination", str(self.folder / "artifacts")),
             ]
-        command = [os.environ["WAYBILL_BIN"], "serve", "--no-deployer", "--data-dir", str(self.folder / "data")]
+        command = [os.environ["WAYBILL_BIN"], "serve", "--data-dir", str(self.folder / "data")]
+        command.append("--deployer" if self.deployer else "--no-deployer")
         command += ["--listen", f"127.0.0.1:{self.port}", "--gateway-listen", f"127.0.0.1:{free_port()}"]
         if self.name == "postgres":
             command += ["--database-url", self.database_url]
