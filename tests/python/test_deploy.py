@@ -172,8 +172,12 @@ def test_archiving_stops_it(net):
     net.cli("promote", "short@1", "--to", "archived", "--no-wait")
     until(lambda: ask(net, "short", "test").status_code in (404, 503), what="the route's end")
     until(lambda: not containers(net, "short", everything=True), what="the container's end")
-    history = net.api("GET", "models/short/history", params={"environment": "test"}).json()
-    assert history["serving"][0].get("to_ms")
+
+    def history():
+        return net.api("GET", "models/short/history", params={"environment": "test"}).json()["serving"]
+
+    # On record once it is so, which is when the container has gone.
+    until(lambda: history()[0].get("to_ms"), what="the end on record")
 
 
 def test_logs_follow_and_replay(net):

@@ -7,6 +7,7 @@ import pytest
 import raw
 from conftest import base_image, flags_of
 from deploying import answer_of, containers, docker, promote, register, remove_containers
+from receivers import LOOPBACK, Receiver
 from server import Server
 
 PASSWORD = "s3cr3t-of-the-database"
@@ -24,7 +25,7 @@ def whole(docker_engine, tmp_path_factory):
     netrc = work / "netrc"
     netrc.write_text(f"machine index.invalid login ci password {NETRC}\n")
     netrc.chmod(0o600)
-    flags = [*database, *flags_of("sqlite-s3"), "--deployer", "--netrc", netrc]
+    flags = [*database, *flags_of("sqlite-s3"), "--deployer", "--netrc", netrc, *LOOPBACK]
     env = {"RUST_LOG": "trace", "WAYBILL_LOG": "trace"}
     server = Server(work / "server", *map(str, flags), env=env, deployer=True).start()
     yield server
@@ -35,9 +36,10 @@ def whole(docker_engine, tmp_path_factory):
 @pytest.fixture(scope="module")
 def written(whole, tmp_path_factory):
     """Everything that was written while secrets of every kind were in use, by where it was found."""
+    receiver = Receiver()
     hook = {
         "name": "h",
-        "url": "https://receiver.invalid/",
+        "url": receiver.url,
         "secret": WEBHOOK,
         "events": [{"entity": "MODEL_VERSION", "action": "CREATED"}],
     }
@@ -45,6 +47,7 @@ def written(whole, tmp_path_factory):
     assert made.status_code == 200, made.text
     register(whole, tmp_path_factory.mktemp("models"), "secretive", 1)
     promote(whole, "secretive@1", "test")
+    receiver.wait(1)
     headers = {"Authorization": f"Bearer {CALLER}", "Cookie": f"session={CALLER}"}
     raw.send(whole.gateway_port, "GET", f"/test/secretive/ping?token={CALLER}", headers=headers)
     raw.send(whole.gateway_port, "GET", f"/test/nobody/ping?token={CALLER}", headers=headers)
