@@ -24,15 +24,16 @@ URI_KEYS = (
 
 
 class Reference:
-    """`mlflow server` from PyPI with one worker; `python` has another version of it, where that is asked for."""
+    """`mlflow server` from PyPI with one worker; `python` has another version of it, where that is asked for, and
+    `database` is another one than a file."""
 
-    def __init__(self, folder, python=sys.executable, artifacts=None):
+    def __init__(self, folder, python=sys.executable, artifacts=None, database=None):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "mlflow.log"
         command = [python, "-m", "mlflow", "server", "--workers", "1"]
         command += ["--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
+        command += ["--backend-store-uri", database or f"sqlite:///{folder}/mlflow.db"]
         command += artifacts or ["--artifacts-destination", str(folder / "artifacts")]
         self.process = subprocess.Popen(
             command,

@@ -13,6 +13,7 @@ import time
 import importing
 import pytest
 from conftest import flags_of, missing
+from importer import bring
 from reference import Reference
 from server import BINARY, Server, environment
 from stored import validate_referrers
@@ -41,12 +42,6 @@ def old(tmp_path_factory):
     filled.reference.stop()
 
 
-def bring(server, *flags, check=True, **options):
-    """Runs an import; its report."""
-    result = server.cli("import", "mlflow", *flags, "--json", check=check, **options)
-    return json.loads(result.stdout) if result.returncode == 0 else result
-
-
 @pytest.fixture(scope="module", params=["rest", "database", "rest-postgres"])
 def moved(request, old, tmp_path_factory):
     """A Waybill into which the old server was imported, with the import's report."""
@@ -60,7 +55,7 @@ def moved(request, old, tmp_path_factory):
     server.stop()
 
 
-@pytest.mark.parametrize("kind", ["experiments", "runs", "logged_models"])
+@pytest.mark.parametrize("kind", ["experiments", "runs", "logged_models", "traces"])
 def test_objects_are_the_same(moved, kind):
     expected, actual = moved.expected[kind], moved.content[kind]
     assert sorted(actual) == sorted(expected) and expected
@@ -114,10 +109,9 @@ def test_the_report_says_what_was_not_taken(old, moved):
     reasons = {(entry["kind"], entry["id"]): entry["why"] for entry in report["not_taken"]}
     assert "deleted" in reasons["experiment", "gone"]
     assert "deleted" in reasons["run", old.ids["deleted_run"]]
-    assert any("trace" in kind for kind, _ in reasons)
     notes = {(entry["kind"], entry["id"]): entry["why"] for entry in report["notes"]}
     assert "s3://elsewhere/model" in notes["model version", "old-style@3"]
-    for kind in ("experiment", "run", "logged model", "registered model", "model version"):
+    for kind in ("experiment", "run", "logged model", "trace", "registered model", "model version"):
         count = report["objects"][kind]
         assert count["created"] + count["updated"] + count["not_taken"] == count["found"] > 0, (kind, count)
 
