@@ -63,6 +63,25 @@ def test_objects_are_the_same(moved, kind):
         assert actual[key] == expected[key], key
 
 
+def test_traces_of_every_shape_were_there(old, moved):
+    """What the comparison above rests on."""
+    traces, ids = moved.content["traces"], old.ids["traces"]
+    nested = traces[ids["nested"]]
+    parents = {span["parent_span_id"] for span in nested["spans"]}
+    assert len(nested["spans"]) == 7 and len(parents) == 5 and nested["info"]["tags"]["reviewed by"] == "ada & ünï"
+    said = nested["info"]["assessments"]
+    assert len(said) == 10 and sum(not entry["valid"] for entry in said) == 1
+    assert any(entry.get("overrides") for entry in said) and any("expectation" in entry for entry in said)
+    assert traces[ids["failed"]]["info"]["state"] == "ERROR"
+    run_id = nested["info"]["trace_metadata"]["mlflow.sourceRun"]
+    assert sorted(nested["runs"]) == sorted([run_id, old.ids["run"]])
+    assert traces[ids["linked"]]["runs"] == [old.ids["run"]]
+    assert traces[ids["prompted"]]["prompts"] == ["asked/1"]
+    assert len(traces[ids["attached"]]["attachments"]) == 1
+    in_a_file = traces[ids["in_a_file"]]
+    assert in_a_file["spans"] and "mlflow.trace.spansLocation" not in in_a_file["info"]["tags"]
+
+
 def test_the_registry_is_the_same(moved):
     expected, actual = moved.expected["registry"], moved.content["registry"]
     assert sorted(actual) == sorted(expected)
@@ -315,36 +334,6 @@ def test_nothing_is_written_at_the_source(make_server, old, tmp_path):
     assert bring(server, *flags)["failures"] == 0
     assert (tmp_path / "mlflow.db").read_bytes() == before
     assert sorted(path.name for path in tmp_path.glob("mlflow.db*")) == ["mlflow.db"]
-
-
-def test_artifacts_that_lay_in_a_folder_of_their_own(make_server, tmp_path):
-    """A server that gave clients a folder to write to: its files come into the store, under addresses of ours."""
-    runs = tmp_path / "mlruns"
-    flags = ["--no-serve-artifacts", "--default-artifact-root", str(runs)]
-    reference = Reference(tmp_path, artifacts=flags).wait()
-    try:
-        ids = importing.fill(reference.url)
-        expected = importing.snapshot(reference.url)
-        uris = ["models:/iris/1", "models:/a-copy/1", f"models:/{ids['model_id']}"]
-        predicted = importing.predictions(reference.url, uris)
-        database = ["--from", f"sqlite:///{tmp_path}/mlflow.db", "--artifacts", str(runs)]
-        for name, flags in (("rest", ["--from", reference.url]), ("database", database)):
-            server = make_server(name=name).start()
-            report = bring(server, *flags)
-            assert report["failures"] == 0, report
-            actual = importing.snapshot(server.url)
-            for run_id, run in expected["runs"].items():
-                assert actual["runs"][run_id]["artifacts"] == run["artifacts"]
-                uri = f"mlflow-artifacts:/{run['experiment']}/{run_id}/artifacts"
-                assert actual["runs"][run_id]["uri"] == uri
-            for model_id, model in expected["logged_models"].items():
-                assert actual["logged_models"][model_id]["files"] == model["files"]
-            assert importing.predictions(server.url, uris) == predicted
-            for version in ("iris/versions/1", "old-style/versions/1", "old-style/versions/2"):
-                assert server.api("GET", f"models/{version}").json()["custody"] == "frozen", (name, version)
-            assert not bring(server, *flags)["changed"]
-    finally:
-        reference.stop()
 
 
 def test_artifacts_elsewhere_stay_there(make_server, old, tmp_path):
