@@ -1,6 +1,7 @@
-"""Traces of every shape for a server from which an import is taken, and what its client sees of them. Clients before
-3.0 make and see fewer kinds."""
+"""Traces of every shape for a server from which an import is taken, and what its client sees of them. Servers before
+3.0 know one shape."""
 
+import json
 import re
 
 import mlflow
@@ -13,19 +14,19 @@ ATTACHMENT = re.compile(r"mlflow-attachment://([\w-]+)")
 
 def fill(client, experiment_id, run_id):
     """Leaves traces of runs, of errors, with what people and judges said of them; the ids by name."""
+    if not NEW_CLIENT:
+        return {"old": of_version_2(client, experiment_id)}
     mlflow.set_experiment(experiment_id=experiment_id)
     with mlflow.start_run(run_name="traced"):
         ids = {"nested": nested(), "failed": failed()}
     ids["plain"] = traced("plain", {"q": "é" * 2_000, "n": [1, 2.5, None, True]})
-    if NEW_CLIENT:
-        ids["linked"] = traced("linked", "of another run")
-        client.link_traces_to_run([ids["linked"], ids["nested"]], run_id)
-        ids["prompted"] = prompted()
-        ids["attached"] = attached()
+    ids["linked"] = traced("linked", "of another run")
+    client.link_traces_to_run([ids["linked"], ids["nested"]], run_id)
+    ids["prompted"] = prompted()
+    ids["attached"] = attached()
     mlflow.flush_trace_async_logging()
-    if NEW_CLIENT:
-        judged(ids["nested"])
-        ids["in_a_file"] = in_a_file(client, ids["plain"])
+    judged(ids["nested"])
+    ids["in_a_file"] = in_a_file(client, ids["plain"])
     client.set_trace_tag(ids["nested"], "reviewed by", "ada & ünï")
     client.set_trace_tag(ids["nested"], "long", "y" * 4_000)
     return ids
@@ -43,13 +44,12 @@ def nested():
                     model.set_attribute("mlflow.llm.model", "gpt-4o-mini")
                     model.add_event(SpanEvent("sent", attributes={"bytes": 2**40, "share": 0.1, "host": "é"}))
         root.set_outputs({"answer": 4, "big": 2**53 + 1})
-        if NEW_CLIENT:
-            mlflow.update_current_trace(
-                tags={"team": "blue"},
-                metadata={"mlflow.trace.session": "talk-1", "mlflow.trace.user": "bob"},
-                client_request_id="request-1",
-            )
-    return id_of(root)
+        mlflow.update_current_trace(
+            tags={"team": "blue"},
+            metadata={"mlflow.trace.session": "talk-1", "mlflow.trace.user": "bob"},
+            client_request_id="request-1",
+        )
+    return root.trace_id
 
 
 def failed():
@@ -57,18 +57,47 @@ def failed():
         with mlflow.start_span("fails", span_type="TOOL") as root, mlflow.start_span("inside"):
             raise ValueError("no such tool: ünï")
     except ValueError:
-        return id_of(root)
+        return root.trace_id
 
 
 def traced(name, value):
     with mlflow.start_span(name) as root:
         root.set_inputs(value)
         root.set_outputs(value)
-    return id_of(root)
+    return root.trace_id
 
 
-def id_of(span):
-    return span.trace_id if NEW_CLIENT else span.request_id
+def of_version_2(client, experiment_id):
+    """What a client of version 2 sends: the one that is pinned here fails at it with newer OpenTelemetry packages."""
+    api = f"{client.tracking_uri}/api/2.0"
+    metadata = [{"key": "mlflow.traceInputs", "value": '{"q": 1}'}]
+    begun = {"experiment_id": experiment_id, "timestamp_ms": 1_700_000_000_123, "request_metadata": metadata}
+    info = answer("POST", f"{api}/mlflow/traces", json={**begun, "tags": [{"key": "kept", "value": "é"}]}).json()
+    trace_id = info["trace_info"]["request_id"]
+    place = {tag["key"]: tag["value"] for tag in info["trace_info"]["tags"]}["mlflow.artifactLocation"]
+    span = {
+        "name": "old",
+        "context": {"span_id": "0x1122334455667788", "trace_id": "0x112233445566778899aabbccddeeff00"},
+        "parent_id": None,
+        "start_time": 1_700_000_000_123_456_789,
+        "end_time": 1_700_000_001_123_456_789,
+        "status_code": "OK",
+        "status_message": "",
+        "attributes": {"mlflow.traceRequestId": json.dumps(trace_id), "mlflow.spanInputs": '{"q": "é"}'},
+        "events": [],
+    }
+    file = json.dumps({"spans": [span], "request": '{"q": 1}', "response": "null"})
+    path = place.removeprefix("mlflow-artifacts:/")
+    answer("PUT", f"{api}/mlflow-artifacts/artifacts/{path}/traces.json", data=file.encode())
+    ended = {"timestamp_ms": 1_700_000_001_124, "status": "OK", "request_metadata": metadata, "tags": []}
+    answer("PATCH", f"{api}/mlflow/traces/{trace_id}", json=ended)
+    return trace_id
+
+
+def answer(method, url, **options):
+    given = requests.request(method, url, timeout=60, **options)
+    assert given.status_code == 200, given.text
+    return given
 
 
 def prompted():
@@ -154,6 +183,4 @@ def entry(client, url, trace_id):
 
 def attachment(url, trace_id, name):
     path = f"{url}/ajax-api/3.0/mlflow/get-trace-artifact"
-    answer = requests.get(path, params={"request_id": trace_id, "path": name}, timeout=60)
-    assert answer.status_code == 200, answer.text
-    return answer.content
+    return answer("GET", path, params={"request_id": trace_id, "path": name}).content

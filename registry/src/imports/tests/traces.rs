@@ -14,12 +14,12 @@ fn trace(id: &str) -> Value {
         "metadata": { "mlflow.trace.tokenUsage": "{\"input_tokens\": 3, \"total_tokens\": 3}", "m": "x".repeat(9_000) },
         "tags": { "mlflow.trace.spansLocation": "TRACKING_STORE", "http/route:#1": "ü",
                   "mlflow.artifactLocation": format!("mlflow-artifacts:/7/traces/{id}/artifacts") },
-        "assessments": [said("a-1", json!(true)), said("a-2", json!({ "k": [1, 2.5] }))],
+        "assessments": [said("a-1", &json!(true)), said("a-2", &json!({ "k": [1, 2.5] }))],
         "runs": ["r1"], "prompts": ["greeting/2"],
     })
 }
 
-fn said(id: &str, value: Value) -> Value {
+fn said(id: &str, value: &Value) -> Value {
     json!({
         "id": id, "kind": "feedback", "name": "good", "value": value, "source_type": "HUMAN", "source_id": "ada",
         "rationale": "why", "metadata": { "m": "1" }, "overrides": "a-0", "valid": id == "a-1",
@@ -90,7 +90,7 @@ async fn traces_keep_ids_times_spans_and_what_was_said() {
         assert_eq!(known["objects"][0]["state"], "complete");
         let mut changed = trace(ID);
         changed["state"] = json!("ERROR");
-        changed["assessments"] = json!([said("a-1", json!(false)), said("a-3", json!("new"))]);
+        changed["assessments"] = json!([said("a-1", &json!(false)), said("a-3", &json!("new"))]);
         assert_eq!(batch(&registry, &import_id, json!([changed])).await, ["updated"]);
         let found = info(&registry, ID).await;
         let values: Vec<&Value> =
@@ -124,9 +124,9 @@ async fn traces_of_its_own_and_bad_ones_are_refused_and_leave_nothing() {
             ("tags", json!({ "mlflow.artifactLocation": "http://169.254.169.254/" }), "VALUE_INVALID"),
             ("metadata", json!({ "k": "a\0b" }), "FIELD_INVALID"),
             ("runs", json!(["../r"]), "VALUE_INVALID"),
-            ("assessments", json!([said("a-1", json!(1))]), "OBJECT_TAKEN"),
-            ("assessments", json!([said("", json!(1))]), "FIELD_INVALID"),
-            ("assessments", json!([said(&"a".repeat(51), json!(1))]), "VALUE_INVALID"),
+            ("assessments", json!([said("a-1", &json!(1))]), "OBJECT_TAKEN"),
+            ("assessments", json!([said("", &json!(1))]), "FIELD_INVALID"),
+            ("assessments", json!([said(&"a".repeat(51), &json!(1))]), "VALUE_INVALID"),
         ] {
             let mut bad = trace("tr-bad");
             bad["assessments"] = json!([]);
@@ -136,7 +136,7 @@ async fn traces_of_its_own_and_bad_ones_are_refused_and_leave_nothing() {
         for (field, value) in [("kind", json!("praise")), ("source_type", json!("GOD")), ("error", json!(5))]
         {
             let mut bad = trace("tr-bad");
-            bad["assessments"] = json!([said("a-9", json!(1))]);
+            bad["assessments"] = json!([said("a-9", &json!(1))]);
             bad["assessments"][0][field] = value;
             assert_eq!(batch(&registry, &import_id, json!([bad])).await, ["FIELD_INVALID"], "{field}");
         }
