@@ -5,6 +5,7 @@ What MLflow answers is read off MLflow, not off a copy of its behaviour in this 
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -41,6 +42,7 @@ class Reference:
             stderr=subprocess.STDOUT,
             cwd=folder,
             env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+            start_new_session=True,
         )
 
     def wait(self):
@@ -54,7 +56,8 @@ class Reference:
         raise AssertionError(f"mlflow server did not start: {self.log.read_text()[-2000:]}")
 
     def stop(self):
-        self.process.terminate()
+        # Version 2 starts workers, which outlive it.
+        os.killpg(self.process.pid, signal.SIGTERM)
         self.process.wait(timeout=30)
 
 
