@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import importing_traces
 import mlflow
 import numpy
 from mlflow import MlflowClient
@@ -48,7 +49,9 @@ def fill(url):
     client.create_run("0", run_name="in the default experiment")
     if NEW_CLIENT:
         prompts(client)
-    return {"experiment": shapes, "run": run.info.run_id, "deleted_run": deleted.info.run_id, **made}
+    traces = importing_traces.fill(client, client.create_experiment("agents"), run.info.run_id)
+    ids = {"experiment": shapes, "run": run.info.run_id, "deleted_run": deleted.info.run_id, **made}
+    return {**ids, "traces": traces}
 
 
 def plain_run(client, experiment):
@@ -115,9 +118,6 @@ def prompts(client):
     for text in ("Say {{word}}.", "Say {{word}} twice."):
         mlflow.genai.register_prompt("greeting", text, commit_message=text, tags={"tone": "kind"})
     mlflow.genai.set_prompt_alias("greeting", "live", 2)
-    with mlflow.start_span("traced"):
-        pass
-    mlflow.flush_trace_async_logging()
 
 
 def pages(search, **arguments):
@@ -270,6 +270,7 @@ def snapshot(url):
     found["registry"] = registry(client)
     if NEW_CLIENT:
         found["logged_models"] = logged_models(client, ids)
+    found["traces"] = importing_traces.snapshot(client, url, ids, sorted(found["runs"]))
     return found
 
 

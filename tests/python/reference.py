@@ -5,6 +5,7 @@ What MLflow answers is read off MLflow, not off a copy of its behaviour in this 
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -24,15 +25,16 @@ URI_KEYS = (
 
 
 class Reference:
-    """`mlflow server` from PyPI with one worker; `python` has another version of it, where that is asked for."""
+    """`mlflow server` from PyPI with one worker; `python` has another version of it, where that is asked for, and
+    `database` is another one than a file."""
 
-    def __init__(self, folder, python=sys.executable, artifacts=None):
+    def __init__(self, folder, python=sys.executable, artifacts=None, database=None):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "mlflow.log"
         command = [python, "-m", "mlflow", "server", "--workers", "1"]
         command += ["--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
+        command += ["--backend-store-uri", database or f"sqlite:///{folder}/mlflow.db"]
         command += artifacts or ["--artifacts-destination", str(folder / "artifacts")]
         self.process = subprocess.Popen(
             command,
@@ -40,6 +42,7 @@ class Reference:
             stderr=subprocess.STDOUT,
             cwd=folder,
             env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+            start_new_session=True,
         )
 
     def wait(self):
@@ -53,7 +56,8 @@ class Reference:
         raise AssertionError(f"mlflow server did not start: {self.log.read_text()[-2000:]}")
 
     def stop(self):
-        self.process.terminate()
+        # Version 2 starts workers, which outlive it.
+        os.killpg(self.process.pid, signal.SIGTERM)
         self.process.wait(timeout=30)
 
 

@@ -13,6 +13,7 @@ import time
 import importing
 import pytest
 from conftest import flags_of, missing
+from importer import bring
 from reference import Reference
 from server import BINARY, Server, environment
 from stored import validate_referrers
@@ -41,12 +42,6 @@ def old(tmp_path_factory):
     filled.reference.stop()
 
 
-def bring(server, *flags, check=True, **options):
-    """Runs an import; its report."""
-    result = server.cli("import", "mlflow", *flags, "--json", check=check, **options)
-    return json.loads(result.stdout) if result.returncode == 0 else result
-
-
 @pytest.fixture(scope="module", params=["rest", "database", "rest-postgres"])
 def moved(request, old, tmp_path_factory):
     """A Waybill into which the old server was imported, with the import's report."""
@@ -60,12 +55,31 @@ def moved(request, old, tmp_path_factory):
     server.stop()
 
 
-@pytest.mark.parametrize("kind", ["experiments", "runs", "logged_models"])
+@pytest.mark.parametrize("kind", ["experiments", "runs", "logged_models", "traces"])
 def test_objects_are_the_same(moved, kind):
     expected, actual = moved.expected[kind], moved.content[kind]
     assert sorted(actual) == sorted(expected) and expected
     for key in expected:
         assert actual[key] == expected[key], key
+
+
+def test_traces_of_every_shape_were_there(old, moved):
+    """What the comparison above rests on."""
+    traces, ids = moved.content["traces"], old.ids["traces"]
+    nested = traces[ids["nested"]]
+    parents = {span["parent_span_id"] for span in nested["spans"]}
+    assert len(nested["spans"]) == 7 and len(parents) == 5 and nested["info"]["tags"]["reviewed by"] == "ada & ünï"
+    said = nested["info"]["assessments"]
+    assert len(said) == 10 and sum(entry.get("valid") is False for entry in said) == 1
+    assert any(entry.get("overrides") for entry in said) and any("expectation" in entry for entry in said)
+    assert traces[ids["failed"]]["info"]["state"] == "ERROR"
+    run_id = nested["info"]["trace_metadata"]["mlflow.sourceRun"]
+    assert sorted(nested["runs"]) == sorted([run_id, old.ids["run"]])
+    assert traces[ids["linked"]]["runs"] == [old.ids["run"]]
+    assert traces[ids["prompted"]]["prompts"] == ["asked/1"]
+    assert len(traces[ids["attached"]]["attachments"]) == 1
+    in_a_file = traces[ids["in_a_file"]]
+    assert in_a_file["spans"] and "mlflow.trace.spansLocation" not in in_a_file["info"]["tags"]
 
 
 def test_the_registry_is_the_same(moved):
@@ -114,10 +128,9 @@ def test_the_report_says_what_was_not_taken(old, moved):
     reasons = {(entry["kind"], entry["id"]): entry["why"] for entry in report["not_taken"]}
     assert "deleted" in reasons["experiment", "gone"]
     assert "deleted" in reasons["run", old.ids["deleted_run"]]
-    assert any("trace" in kind for kind, _ in reasons)
     notes = {(entry["kind"], entry["id"]): entry["why"] for entry in report["notes"]}
     assert "s3://elsewhere/model" in notes["model version", "old-style@3"]
-    for kind in ("experiment", "run", "logged model", "registered model", "model version"):
+    for kind in ("experiment", "run", "logged model", "trace", "registered model", "model version"):
         count = report["objects"][kind]
         assert count["created"] + count["updated"] + count["not_taken"] == count["found"] > 0, (kind, count)
 
@@ -323,36 +336,6 @@ def test_nothing_is_written_at_the_source(make_server, old, tmp_path):
     assert sorted(path.name for path in tmp_path.glob("mlflow.db*")) == ["mlflow.db"]
 
 
-def test_artifacts_that_lay_in_a_folder_of_their_own(make_server, tmp_path):
-    """A server that gave clients a folder to write to: its files come into the store, under addresses of ours."""
-    runs = tmp_path / "mlruns"
-    flags = ["--no-serve-artifacts", "--default-artifact-root", str(runs)]
-    reference = Reference(tmp_path, artifacts=flags).wait()
-    try:
-        ids = importing.fill(reference.url)
-        expected = importing.snapshot(reference.url)
-        uris = ["models:/iris/1", "models:/a-copy/1", f"models:/{ids['model_id']}"]
-        predicted = importing.predictions(reference.url, uris)
-        database = ["--from", f"sqlite:///{tmp_path}/mlflow.db", "--artifacts", str(runs)]
-        for name, flags in (("rest", ["--from", reference.url]), ("database", database)):
-            server = make_server(name=name).start()
-            report = bring(server, *flags)
-            assert report["failures"] == 0, report
-            actual = importing.snapshot(server.url)
-            for run_id, run in expected["runs"].items():
-                assert actual["runs"][run_id]["artifacts"] == run["artifacts"]
-                uri = f"mlflow-artifacts:/{run['experiment']}/{run_id}/artifacts"
-                assert actual["runs"][run_id]["uri"] == uri
-            for model_id, model in expected["logged_models"].items():
-                assert actual["logged_models"][model_id]["files"] == model["files"]
-            assert importing.predictions(server.url, uris) == predicted
-            for version in ("iris/versions/1", "old-style/versions/1", "old-style/versions/2"):
-                assert server.api("GET", f"models/{version}").json()["custody"] == "frozen", (name, version)
-            assert not bring(server, *flags)["changed"]
-    finally:
-        reference.stop()
-
-
 def test_artifacts_elsewhere_stay_there(make_server, old, tmp_path):
     """A database beside another folder than the one that holds its artifacts."""
     flags = copy_of(old, tmp_path)
@@ -389,6 +372,7 @@ def test_a_server_of_version_2(make_server, tmp_path):
             server = make_server(name=name).start()
             report = bring(server, *flags)
             assert report["failures"] == 0 and "2.22" in report["detail"]
+            assert report["objects"]["trace"]["created"] == 1
             with_old_client("snapshot", server.url, tmp_path / f"{name}.seen")
             assert pickle.loads((tmp_path / f"{name}.seen").read_bytes()) == expected
             assert not bring(server, *flags)["changed"]

@@ -3,7 +3,7 @@
 //! An import is named by where its objects come from. Whatever was brought over once is not
 //! brought again: every object carries the id that it has at the source.
 
-use super::Stage;
+use super::{ImportSpans, ImportTrace, Stage};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -64,16 +64,18 @@ pub enum ImportedKind {
     RegisteredModel,
     ModelVersion,
     Artifact,
+    Trace,
 }
 
 impl ImportedKind {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Experiment,
         Self::Run,
         Self::LoggedModel,
         Self::RegisteredModel,
         Self::ModelVersion,
         Self::Artifact,
+        Self::Trace,
     ];
 
     /// The word on the wire.
@@ -85,6 +87,7 @@ impl ImportedKind {
             Self::RegisteredModel => "registered_model",
             Self::ModelVersion => "model_version",
             Self::Artifact => "artifact",
+            Self::Trace => "trace",
         }
     }
 }
@@ -145,6 +148,8 @@ pub enum ImportObject {
     Run(Box<ImportRun>),
     Metrics(ImportMetrics),
     LoggedModel(Box<ImportLoggedModel>),
+    Trace(Box<ImportTrace>),
+    Spans(ImportSpans),
     RegisteredModel(ImportRegisteredModel),
     Aliases(ImportAliases),
     Complete(ImportComplete),

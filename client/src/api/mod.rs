@@ -4,6 +4,7 @@
 
 mod admin;
 mod deployments;
+mod import_traces;
 mod imports;
 mod models;
 mod problem;
@@ -13,6 +14,7 @@ mod webhooks;
 
 pub use admin::*;
 pub use deployments::*;
+pub use import_traces::*;
 pub use imports::*;
 pub use models::*;
 pub use problem::*;

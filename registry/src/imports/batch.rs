@@ -1,6 +1,6 @@
 //! Objects that are written together, each of them whole or not at all.
 
-use super::{ImportsError, check, experiments, logged_models, registered_models, runs, store};
+use super::{ImportsError, check, experiments, logged_models, registered_models, runs, store, traces};
 use crate::{
     app::App,
     audit::{self, Cause},
@@ -98,6 +98,8 @@ fn noun(object: &ImportObject) -> &'static str {
         ImportObject::Run(_) => "runs",
         ImportObject::Metrics(_) => "runs' metrics",
         ImportObject::LoggedModel(_) => "logged models",
+        ImportObject::Trace(_) => "traces",
+        ImportObject::Spans(_) => "traces' spans",
         ImportObject::RegisteredModel(_) => "registered models",
         ImportObject::Aliases(_) => "models' aliases",
         ImportObject::Complete(_) => "objects",
@@ -114,6 +116,8 @@ async fn write_one(
         ImportObject::Run(run) => runs::write(tx, bringing, run).await,
         ImportObject::Metrics(metrics) => runs::metrics(tx, bringing, metrics).await,
         ImportObject::LoggedModel(model) => logged_models::write(tx, bringing, model).await,
+        ImportObject::Trace(trace) => traces::write(tx, bringing, trace).await,
+        ImportObject::Spans(spans) => traces::spans(tx, bringing, spans).await,
         ImportObject::RegisteredModel(model) => registered_models::write(tx, bringing, model).await,
         ImportObject::Aliases(aliases) => registered_models::aliases(tx, bringing, aliases).await,
         ImportObject::Complete(complete) => finish(tx, bringing, complete).await,

@@ -6,7 +6,7 @@ use crate::runs::{KeyValue, validate};
 use std::collections::BTreeMap;
 
 /// Longest value of a tag or parameter in characters: the widest column that a source may have.
-const VALUE_MAX: usize = 100_000;
+pub const VALUE_MAX: usize = 100_000;
 /// Longest id of a source's object, in bytes: it is part of a database index.
 const ID_MAX_BYTES: usize = 1_200;
 const FINGERPRINT_MAX_BYTES: usize = 200;

@@ -7,6 +7,7 @@ use crate::{
     logged_models::LoggedModelsError,
     models::ModelsError,
     runs::RunsError,
+    traces::TracesError,
 };
 use waybill_client::api::{IMPORT_OBJECTS_MAX, ImportOutcome, ImportResult};
 
@@ -35,6 +36,8 @@ pub enum ImportsError {
     LoggedModels(#[from] LoggedModelsError),
     #[error(transparent)]
     Models(#[from] ModelsError),
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     #[error(transparent)]
     Artifacts(#[from] ArtifactError),
     #[error(transparent)]
@@ -69,6 +72,7 @@ impl Failure for ImportsError {
             Self::Runs(error) => error.kind(),
             Self::LoggedModels(error) => error.kind(),
             Self::Models(error) => error.kind(),
+            Self::Traces(error) => error.kind(),
             Self::Artifacts(error) => error.kind(),
             Self::Db(error) => error.kind(),
         }
@@ -86,6 +90,7 @@ impl Failure for ImportsError {
             Self::Runs(error) => error.code(),
             Self::LoggedModels(error) => error.code(),
             Self::Models(error) => error.code(),
+            Self::Traces(error) => error.code(),
             Self::Artifacts(error) => error.code(),
             Self::Db(error) => error.code(),
         }

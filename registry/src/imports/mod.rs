@@ -16,6 +16,7 @@ mod start;
 pub mod store;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod versions;
 
 pub use artifacts::bind;

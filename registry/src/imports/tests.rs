@@ -1,5 +1,7 @@
 //! The native import API on both engines.
 
+mod traces;
+
 use crate::testing::{TestRegistry, each_registry};
 use http::StatusCode;
 use serde_json::{Value, json};

@@ -181,7 +181,8 @@ fn insert_tag(tags: &mut Pairs, name: &str, value: &str) {
     }
 }
 
-fn row(span: &Span) -> store::SpanRow {
+/// A span as it is kept.
+pub fn row(span: &Span) -> store::SpanRow {
     let text = |name| span.attribute_text(name).map(|text| without_nul(&text));
     let dimension = |name| text(name).map(|text| text.chars().take(limits::MODEL_MAX).collect());
     // Both may be an object, or text that holds one.

@@ -115,7 +115,7 @@ fn row(summary: &Summary) -> store::NewTrace {
 }
 
 /// Where the client of a trace puts its files.
-pub(super) fn artifact_location(experiment: &Experiment, trace_id: &str) -> String {
+pub fn artifact_location(experiment: &Experiment, trace_id: &str) -> String {
     location::append(&experiment.artifact_location, &format!("traces/{trace_id}/artifacts"))
 }
 

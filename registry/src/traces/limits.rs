@@ -5,7 +5,7 @@ use super::{Pairs, TracesError, metadata_key, tag_key};
 use crate::runs::{KeyValue, validate};
 
 const TRACE_ID_MAX: usize = 50;
-const KEY_MAX: usize = 250;
+pub const KEY_MAX: usize = 250;
 const VALUE_MAX: usize = 8000;
 const NAME_MAX: usize = 4096;
 const SESSION_MAX: usize = 250;

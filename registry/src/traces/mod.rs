@@ -9,7 +9,7 @@ pub mod correlation;
 mod error;
 pub mod ingest;
 pub mod lifecycle;
-mod limits;
+pub mod limits;
 pub mod links;
 pub mod metrics;
 pub mod otlp;
@@ -20,7 +20,7 @@ pub mod store;
 pub mod tags;
 mod translate;
 mod types;
-mod usage;
+pub mod usage;
 pub mod value;
 
 pub use error::TracesError;

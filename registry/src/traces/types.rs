@@ -28,6 +28,8 @@ pub mod metadata_key {
 pub mod spans_location {
     /// The spans lie in the database.
     pub const TRACKING_STORE: &str = "TRACKING_STORE";
+    /// They are a file `traces.json` among the trace's artifacts.
+    pub const ARTIFACT_REPO: &str = "ARTIFACT_REPO";
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

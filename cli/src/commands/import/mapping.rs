@@ -30,6 +30,18 @@ pub fn plain(path: &str) -> Option<String> {
     (path.is_empty() || (segments().all(good) && !path.contains(odd))).then(|| path.to_owned())
 }
 
+/// The path of a file in a listing, if it means itself here. A `%` may stand in it where it does
+/// not begin an encoded character, which the registry would take for what it stands for.
+pub fn plain_file(path: &str) -> Option<String> {
+    let encodes = |(at, _): (usize, &str)| {
+        let next = path.as_bytes().get(at + 1..at + 3);
+        next.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    let encoded = path.match_indices('%').any(encodes);
+    let rest = path.replace('%', "_");
+    (!encoded && !path.is_empty() && plain(&rest).is_some()).then(|| path.to_owned())
+}
+
 impl Mapping {
     /// Has what lies below `location` go below `directory`.
     pub fn add(&mut self, location: &str, directory: &str) {
@@ -76,6 +88,16 @@ mod tests {
             ("s3://bucket/1/r/artifacts", None),
         ] {
             assert_eq!(mapping.target(uri).as_deref(), expected, "{uri}");
+        }
+    }
+
+    #[test]
+    fn names_of_files_may_be_anything_that_means_itself() {
+        for good in ["é.txt", "a b.txt", "a%b.txt", "100%", "%/41", "%%", "日本/ü~[x].txt", "a%2"] {
+            assert_eq!(plain_file(good).as_deref(), Some(good), "{good}");
+        }
+        for bad in ["", "a%20b.txt", "%2e%2e/x", "%%41", "../x", "a//b", "a\\b", "a#b", "a\nb", "/a"] {
+            assert_eq!(plain_file(bad), None, "{bad}");
         }
     }
 

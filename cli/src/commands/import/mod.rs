@@ -11,6 +11,7 @@ mod rest;
 mod source;
 mod sql;
 mod store;
+mod trace;
 
 use crate::{context::Context, failure::Failure, output};
 use clap::Subcommand;
@@ -24,7 +25,6 @@ use std::sync::Arc;
 use store::ArtifactStore;
 
 const WEBHOOKS: &str = "their secrets do not leave the old server; set them up again";
-const TRACES: &str = "traces are not taken by this version of the import";
 const NOT_OFFERED: &str = "Waybill does not offer them";
 const OTHER_WORKSPACE: &str = "it is in another workspace than \"default\"";
 
@@ -51,7 +51,7 @@ enum From {
     Mlflow(Mlflow),
 }
 
-/// Take over an MLflow server: experiments, runs, models, versions, artifacts
+/// Take over an MLflow server: experiments, runs, traces, models, versions, artifacts
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 struct Mlflow {

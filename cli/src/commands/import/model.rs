@@ -3,7 +3,8 @@
 use serde::Serialize;
 use std::collections::BTreeMap;
 use waybill_client::api::{
-    ImportExperiment, ImportLoggedModel, ImportPoint, ImportRegisteredModel, ImportRun, ImportVersion,
+    ImportExperiment, ImportLoggedModel, ImportPoint, ImportRegisteredModel, ImportRun, ImportTrace,
+    ImportVersion,
 };
 use waybill_proof::Digest;
 
@@ -44,6 +45,20 @@ pub struct SourceLoggedModel {
     pub deleted: bool,
 }
 
+#[derive(Debug, Clone)]
+pub struct SourceTrace {
+    /// With the tags that it has there; assessments in one order.
+    pub trace: ImportTrace,
+    /// Tells more spans from fewer, where the source says so much without giving them.
+    pub spans: String,
+}
+
+impl SourceTrace {
+    pub fn fingerprint(&self) -> String {
+        fingerprint(&(&self.trace, &self.spans))
+    }
+}
+
 #[derive(Debug, Clone, Serialize)]
 pub struct SourceModel {
     pub model: ImportRegisteredModel,
@@ -74,6 +89,11 @@ pub struct LeftOut {
 /// Tells one state of an object from another.
 pub fn fingerprint(object: &impl Serialize) -> String {
     Digest::of(&serde_json::to_vec(object).expect("wire types serialise")).hex()
+}
+
+/// In one order, whatever the order at the source.
+pub fn sort_assessments(trace: &mut ImportTrace) {
+    trace.assessments.sort_by(|a, b| (a.created_at_ms, &a.id).cmp(&(b.created_at_ms, &b.id)));
 }
 
 /// In one order, whatever the order at the source.

@@ -2,14 +2,15 @@
 
 use super::{
     error::SourceError,
-    mapping::plain,
+    mapping::plain_file,
     rest::{Rest, read},
+    trace,
 };
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
-use object_store::{ObjectStore, ObjectStoreExt, aws::AmazonS3, path::Path as ObjectPath};
+use object_store::{ObjectStore, ObjectStoreExt, path::Path as ObjectPath};
 use serde_json::Value;
-use std::{path::PathBuf, sync::Arc, time::UNIX_EPOCH};
+use std::{collections::HashSet, path::PathBuf, sync::Arc, time::UNIX_EPOCH};
 
 /// Files below one place; a listing that never ends is no listing.
 const FILES_MAX: usize = 200_000;
@@ -23,12 +24,18 @@ pub enum Place {
     /// Below a run's artifacts, which the old server reads for us.
     Run(Rest, String, String),
     LoggedModel(Rest, String),
+    /// Files of a trace, by their names.
+    Trace {
+        rest: Rest,
+        id: String,
+        names: Vec<String>,
+    },
     /// A folder inside the root, which it must not leave.
     Folder {
         root: PathBuf,
         folder: PathBuf,
     },
-    Bucket(Arc<AmazonS3>, ObjectPath),
+    Bucket(Arc<dyn ObjectStore>, ObjectPath),
 }
 
 /// A file at the source.
@@ -52,7 +59,7 @@ impl Listing {
         if self.files.len() >= FILES_MAX {
             return Err(SourceError::Object(format!("there are more than {FILES_MAX} files in one place")));
         }
-        if plain(&path).is_none() {
+        if plain_file(&path).is_none() {
             self.refused.push((path, "its name is no plain path".to_owned()));
         } else if let Err(error) = waybill_proof::path::check(&path) {
             self.refused.push((path, error.to_string()));
@@ -71,7 +78,14 @@ impl Place {
                 let walked = tokio::task::spawn_blocking(move || walk(&root, &folder)).await;
                 walked.map_err(SourceError::object)?
             }
-            Self::Bucket(store, prefix) => list_bucket(store, prefix).await,
+            Self::Bucket(store, prefix) => list_bucket(store.as_ref(), prefix).await,
+            Self::Trace { names, .. } => {
+                let mut listing = Listing::default();
+                for name in names {
+                    listing.add(name.clone(), None, "?".to_owned())?;
+                }
+                Ok(listing)
+            }
             Self::Proxy(..) | Self::Run(..) | Self::LoggedModel(..) => self.list_rest().await,
         }
     }
@@ -89,7 +103,7 @@ impl Place {
                 let name = name.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
                 let path = if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") };
                 if entry.get("is_dir").and_then(Value::as_bool).unwrap_or_default() {
-                    match plain(&path) {
+                    match plain_file(&path) {
                         Some(path) if !name.is_empty() => waiting.push((path, depth + 1)),
                         _ => listing.refused.push((path, "its name is no plain path".to_owned())),
                     }
@@ -129,7 +143,7 @@ impl Place {
                 }
                 (rest, vec!["logged-models", id, "artifacts", "directories"], query)
             }
-            Self::Folder { .. } | Self::Bucket(..) => return Ok(Vec::new()),
+            Self::Trace { .. } | Self::Folder { .. } | Self::Bucket(..) => return Ok(Vec::new()),
         };
         let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let answer = match self {
@@ -162,9 +176,18 @@ impl Place {
                 let (size, chunks) = rest.http.download(&segments, &[("artifact_file_path", path)]).await?;
                 (size, chunks.boxed())
             }
+            Self::Trace { rest, id, .. } => {
+                let mut query = vec![("request_id", id.as_str())];
+                // The spans are what comes when nothing is named.
+                if let Some(name) = path.strip_prefix(trace::ATTACHMENTS) {
+                    query.push(("path", name));
+                }
+                let (size, chunks) = rest.http.download(&trace::ARTIFACT, &query).await?;
+                (size, chunks.boxed())
+            }
             Self::Bucket(store, prefix) => {
-                let below = ObjectPath::from(path);
-                let at: ObjectPath = prefix.parts().chain(below.parts()).collect();
+                // As it was listed: `ObjectPath::from` would encode what stands in the key.
+                let at = ObjectPath::parse(format!("{prefix}/{path}")).map_err(SourceError::object)?;
                 let found = store.get(&at).await.map_err(SourceError::object)?;
                 (Some(found.meta.size), found.into_stream().map_err(SourceError::object).boxed())
             }
@@ -232,7 +255,12 @@ fn walk(root: &std::path::Path, folder: &std::path::Path) -> Result<Listing, Sou
         if entry.file_type().is_dir() {
             continue;
         }
-        let path = entry.path().strip_prefix(folder).unwrap_or(entry.path()).display().to_string();
+        let below = entry.path().strip_prefix(folder).unwrap_or(entry.path());
+        let path = below.display().to_string();
+        if below.to_str().is_none() {
+            listing.refused.push((path, "its name is not UTF-8".to_owned()));
+            continue;
+        }
         if entry.file_type().is_symlink() {
             listing.refused.push((path, "it is a symbolic link".to_owned()));
             continue;
@@ -246,7 +274,7 @@ fn walk(root: &std::path::Path, folder: &std::path::Path) -> Result<Listing, Sou
     Ok(listing)
 }
 
-async fn list_bucket(store: &AmazonS3, prefix: &ObjectPath) -> Result<Listing, SourceError> {
+async fn list_bucket(store: &dyn ObjectStore, prefix: &ObjectPath) -> Result<Listing, SourceError> {
     let mut listing = Listing::default();
     let mut objects = store.list(Some(prefix));
     while let Some(object) = objects.next().await {
@@ -261,6 +289,82 @@ async fn list_bucket(store: &AmazonS3, prefix: &ObjectPath) -> Result<Listing, S
         let (size, tag) = (object.size, object.e_tag.unwrap_or_default());
         listing.add(path, Some(size), format!("size {size}, tag {tag}").chars().take(200).collect())?;
     }
+    // What some tools put down for a folder, under the folder's own name.
+    let folders: HashSet<String> = listing
+        .files
+        .iter()
+        .flat_map(|file| file.path.match_indices('/').map(|(at, _)| file.path[..at].to_owned()))
+        .collect();
+    listing.files.retain(|file| file.size_bytes != Some(0) || !folders.contains(&file.path));
     listing.files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(listing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use object_store::memory::InMemory;
+
+    /// Names that an encoding changes, and a folder of such a name.
+    const NAMES: [&str; 6] = ["a b.txt", "a%b.txt", "a~[b]{c}.txt", "plain.txt", "é/ü.txt", "日本.txt"];
+    /// Those that mean another name here.
+    const REFUSED: [&str; 2] = ["a#b.txt", "a%20b.txt"];
+
+    async fn read(place: &Place, path: &str) -> Vec<u8> {
+        match place.local(path) {
+            Some(file) => std::fs::read(file).unwrap(),
+            None => place.open(path).await.unwrap().try_collect::<Vec<_>>().await.unwrap().concat(),
+        }
+    }
+
+    async fn expect(place: &Place) {
+        let listing = place.list().await.unwrap();
+        let names: Vec<&str> = listing.files.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(names, NAMES);
+        for file in &listing.files {
+            assert_eq!(read(place, &file.path).await, file.path.as_bytes(), "{}", file.path);
+            assert_eq!(file.size_bytes, Some(file.path.len() as u64));
+        }
+        let mut refused: Vec<&str> = listing.refused.iter().map(|(path, _)| path.as_str()).collect();
+        refused.sort_unstable();
+        assert_eq!(refused, REFUSED);
+    }
+
+    #[tokio::test]
+    async fn names_in_a_bucket_are_those_of_the_keys() {
+        let store = InMemory::new();
+        let put = async |key: &str, content: &str| {
+            store.put(&ObjectPath::parse(key).unwrap(), content.to_owned().into()).await.unwrap();
+        };
+        for name in NAMES.into_iter().chain(REFUSED) {
+            put(&format!("pre fix/é%/1/{name}"), name).await;
+        }
+        put("pre fix/é%/1/é", "").await;
+        put("pre fix/é%/12/other.txt", "of another directory").await;
+        let store: Arc<dyn ObjectStore> = Arc::new(store);
+        expect(&Place::Bucket(store, ObjectPath::parse("pre fix/é%/1").unwrap())).await;
+    }
+
+    #[tokio::test]
+    async fn names_in_a_folder_are_those_of_the_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        let folder = root.join("1");
+        for name in NAMES.into_iter().chain(REFUSED) {
+            let file = folder.join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, name).unwrap();
+        }
+        let place = Place::Folder { root: root.clone(), folder: folder.clone() };
+        expect(&place).await;
+        #[cfg(unix)]
+        {
+            use std::os::unix::ffi::OsStrExt;
+            std::fs::write(folder.join(std::ffi::OsStr::from_bytes(b"\xff.txt")), "x").unwrap();
+            let refused = place.list().await.unwrap().refused;
+            assert!(refused.iter().any(|(_, why)| why.contains("UTF-8")), "{refused:?}");
+        }
+        let outside = Place::Folder { root: folder, folder: root };
+        assert!(outside.list().await.unwrap_err().to_string().contains("leads out"));
+    }
 }

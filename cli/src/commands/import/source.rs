@@ -4,15 +4,17 @@ use super::{
     error::SourceError,
     mapping,
     model::{
-        Described, LeftOut, Page, SourceExperiment, SourceLoggedModel, SourceModel, SourceRun, SourceVersion,
+        Described, LeftOut, Page, SourceExperiment, SourceLoggedModel, SourceModel, SourceRun, SourceTrace,
+        SourceVersion,
     },
     places::Place,
     rest::Rest,
     sql::Sql,
     store::ArtifactStore,
 };
+use std::collections::HashMap;
 use tokio::sync::mpsc;
-use waybill_client::api::ImportPoint;
+use waybill_client::api::{ImportPoint, ImportTrace};
 
 /// Tag by which MLflow tells prompts from models.
 const IS_PROMPT_TAG: &str = "mlflow.prompt.is_prompt";
@@ -77,6 +79,37 @@ impl Source {
         }
     }
 
+    /// Which runs traces were linked to, by trace, where a page of traces does not say it itself.
+    pub async fn links_of_traces(
+        &self,
+        experiment_ids: &[&str],
+        run_ids: &[String],
+    ) -> Result<HashMap<String, Vec<String>>, SourceError> {
+        match self {
+            Self::Rest(rest) => rest.links_of_traces(experiment_ids, run_ids).await,
+            Self::Sql(..) => Ok(HashMap::new()),
+        }
+    }
+
+    pub async fn traces(
+        &self,
+        experiment_id: &str,
+        token: Option<&str>,
+    ) -> Result<Page<SourceTrace>, SourceError> {
+        match self {
+            Self::Rest(rest) => rest.traces(experiment_id, token).await,
+            Self::Sql(sql, _) => sql.traces(experiment_id, token).await,
+        }
+    }
+
+    /// The spans of a trace that are not a file of its own, each as JSON text.
+    pub async fn spans(&self, trace: &ImportTrace) -> Result<Vec<String>, SourceError> {
+        match self {
+            Self::Rest(rest) => rest.spans(&trace.id).await,
+            Self::Sql(sql, _) => sql.spans(trace).await,
+        }
+    }
+
     /// Registered models, then prompts, which MLflow's API lists apart.
     pub async fn registered_models(&self, token: Option<&str>) -> Result<Page<SourceModel>, SourceError> {
         let rest = match self {
@@ -117,18 +150,11 @@ impl Source {
     }
 
     /// What is there and cannot be taken.
-    pub async fn left_out(&self, experiment_ids: &[String]) -> Result<Vec<LeftOut>, SourceError> {
-        let rest = match self {
-            Self::Rest(rest) => rest,
-            Self::Sql(sql, _) => return sql.left_out().await,
-        };
-        let mut found = rest.left_out().await?;
-        let mut count = 0;
-        for id in experiment_ids {
-            count += u64::from(rest.has_traces(id).await?);
+    pub async fn left_out(&self) -> Result<Vec<LeftOut>, SourceError> {
+        match self {
+            Self::Rest(rest) => rest.left_out().await,
+            Self::Sql(sql, _) => sql.left_out().await,
         }
-        found.push(LeftOut { kind: "experiment's traces", count, why: super::TRACES });
-        Ok(found)
     }
 
     /// Whether artifacts at a location outside the old server's own proxy can be read. Through the
@@ -146,6 +172,18 @@ impl Source {
             Self::Rest(rest) => Some(match mapping::proxied(uri) {
                 Some(path) => Place::Proxy(rest.clone(), path),
                 None => Place::Run(rest.clone(), run_id.to_owned(), below.to_owned()),
+            }),
+            Self::Sql(_, store) => store.place(uri),
+        }
+    }
+
+    /// Where a trace's files can be read. Outside its own store the old server gives out only those
+    /// that it is asked for by `names`.
+    pub fn place_of_trace(&self, id: &str, uri: &str, names: Vec<String>) -> Option<Place> {
+        match self {
+            Self::Rest(rest) => Some(match mapping::proxied(uri) {
+                Some(path) => Place::Proxy(rest.clone(), path),
+                None => Place::Trace { rest: rest.clone(), id: id.to_owned(), names },
             }),
             Self::Sql(_, store) => store.place(uri),
         }

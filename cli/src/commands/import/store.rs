@@ -2,11 +2,7 @@
 
 use super::{error::SourceError, mapping, places::Place};
 use crate::failure::Failure;
-use object_store::{
-    ClientOptions, RetryConfig,
-    aws::{AmazonS3, AmazonS3Builder},
-    path::Path as ObjectPath,
-};
+use object_store::{ClientOptions, ObjectStore, RetryConfig, aws::AmazonS3Builder, path::Path as ObjectPath};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -19,7 +15,7 @@ const STALLED: Duration = Duration::from_mins(2);
 #[derive(Clone)]
 pub enum ArtifactStore {
     Folder(PathBuf),
-    Bucket { store: Arc<AmazonS3>, url: String, prefix: String },
+    Bucket { store: Arc<dyn ObjectStore>, url: String, prefix: String },
 }
 
 impl ArtifactStore {
@@ -46,7 +42,7 @@ impl ArtifactStore {
             Self::Folder(root) => Place::Folder { root: root.clone(), folder: root.join(path) },
             Self::Bucket { store, prefix, .. } => {
                 let whole = format!("{prefix}/{path}");
-                Place::Bucket(Arc::clone(store), ObjectPath::from(whole.trim_matches('/')))
+                Place::Bucket(Arc::clone(store), ObjectPath::parse(whole.trim_matches('/')).ok()?)
             }
         })
     }
@@ -90,9 +86,8 @@ fn open_bucket(url: &str, rest: &str) -> Result<ArtifactStore, Failure> {
 /// Whether the store can be read at all, before anything is brought over.
 pub async fn probe(store: &ArtifactStore) -> Result<(), SourceError> {
     use futures::StreamExt;
-    use object_store::ObjectStore;
     if let ArtifactStore::Bucket { store, url, prefix } = store {
-        let at = ObjectPath::from(prefix.as_str());
+        let at = ObjectPath::parse(prefix).map_err(SourceError::object)?;
         if let Some(Err(error)) = store.list(Some(&at)).next().await {
             return Err(SourceError::NotMlflow(format!("--artifacts {url} cannot be listed: {error}")));
         }

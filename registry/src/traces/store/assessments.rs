@@ -1,7 +1,7 @@
 use crate::{
     db::{
         Conn, DbError,
-        sql::{Sql, Value},
+        sql::{KEYS_PER_STATEMENT, Sql, Value},
     },
     traces::assessments::{Assessment, AssessmentError, Kind, SourceType},
 };
@@ -87,6 +87,21 @@ pub async fn assessment(
     sql.bind(assessment_id).push(" AND t.trace_id = ").bind(trace_id);
     let row: Option<Row> = conn.generated(sql).optional().await?;
     row.map(Assessment::try_from).transpose()
+}
+
+/// Which traces the assessments of these ids, where there are such, belong to.
+pub async fn traces_of_assessments(conn: &mut Conn, ids: &[&str]) -> Result<Vec<(String, String)>, DbError> {
+    let mut found = Vec::new();
+    for some in ids.chunks(KEYS_PER_STATEMENT) {
+        let mut sql = Sql::new(
+            conn.engine(),
+            "SELECT a.assessment_id, t.trace_id FROM trace_assessments a JOIN traces t ON t.tid = a.tid
+             WHERE a.assessment_id IN (",
+        );
+        sql.bind_list(some.iter().map(|id| Value::from(*id))).push(")");
+        found.extend(conn.generated(sql).all::<(String, String)>().await?);
+    }
+    Ok(found)
 }
 
 /// False where the id is taken.

@@ -11,7 +11,9 @@ mod spans;
 mod tests;
 mod traces;
 
-pub use assessments::{assessment, delete_assessment, insert_assessment, set_valid, update_assessment};
+pub use assessments::{
+    assessment, delete_assessment, insert_assessment, set_valid, traces_of_assessments, update_assessment,
+};
 pub use links::{link_prompts, link_runs};
 pub use metrics::{PERCENTILES_MAX, Row as MetricRow, metrics};
 pub use pairs::{delete_tag, metadata_value, set_metadata, set_tags};

@@ -1,11 +1,12 @@
 //! Brings objects over in the order in which they need each other: experiments, logged models and
-//! runs with their artifacts, then registered models with their versions.
+//! runs with their artifacts, traces, then registered models with their versions.
 
 mod artifacts;
 mod experiments;
 mod logged_models;
 mod registry;
 mod runs;
+mod traces;
 mod versions;
 
 use super::{
@@ -85,15 +86,16 @@ impl Engine {
     /// Brings everything over that is not here; the report of it.
     pub async fn run(mut self) -> Result<Report, Stopped> {
         let experiments = self.experiments().await?;
+        let mut runs = Vec::new();
         for experiment in &experiments {
             self.watch.about(&experiment.name);
             self.logged_models(experiment).await?;
-            self.runs(experiment).await?;
+            runs.extend(self.runs(experiment).await?);
             self.watch.done(1);
         }
+        self.traces(&experiments, &runs).await?;
         self.registered_models().await?;
-        let ids: Vec<String> = experiments.into_iter().map(|experiment| experiment.id).collect();
-        for left_out in self.source.left_out(&ids).await? {
+        for left_out in self.source.left_out().await? {
             self.journal.left_out_all(left_out.kind, left_out.count, left_out.why);
         }
         Ok(self.journal.finish())

@@ -22,8 +22,10 @@ pub(super) struct Artifacts {
 }
 
 impl Engine {
-    /// Brings the runs of an experiment over, with metrics and artifacts.
-    pub(super) async fn runs(&self, experiment: &ImportExperiment) -> Result<(), Stopped> {
+    /// Brings the runs of an experiment over, with metrics and artifacts; the ids of those that are
+    /// not deleted.
+    pub(super) async fn runs(&self, experiment: &ImportExperiment) -> Result<Vec<String>, Stopped> {
+        let mut ids = Vec::new();
         let mut token: Option<String> = None;
         loop {
             let page = self.source.runs(&experiment.id, token.as_deref()).await?;
@@ -36,6 +38,7 @@ impl Engine {
                     active.push(run);
                 }
             }
+            ids.extend(active.iter().map(|run| run.run.id.clone()));
             let asked = active.iter().map(|run| (run.run.id.clone(), run.fingerprint())).collect();
             let states = self.look_up(ImportedKind::Run, asked).await?;
             let mut pending = Vec::new();
@@ -51,7 +54,7 @@ impl Engine {
             futures::stream::iter(brought).buffer_unordered(PARALLEL).try_collect::<()>().await?;
             token = page.next;
             if token.is_none() {
-                return Ok(());
+                return Ok(ids);
             }
         }
     }

@@ -95,26 +95,42 @@ impl Http {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        self.ask(|| self.request(reqwest::Method::GET, url.clone())).await
+        self.answer(self.ask(|| self.request(reqwest::Method::GET, url.clone())).await?)
+    }
+
+    /// A file that is read whole, tried again as other reads are.
+    pub async fn file(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<Vec<u8>, SourceError> {
+        let mut url = self.url(segments)?;
+        url.query_pairs_mut().extend_pairs(query);
+        let (status, bytes) = self.ask(|| self.request(reqwest::Method::GET, url.clone())).await?;
+        if status == 200 {
+            return Ok(bytes);
+        }
+        let Refused { status, message } = refused(status, &bytes);
+        Err(SourceError::Object(format!("MLflow answered {status} to {}: {message}", segments.join("/"))))
     }
 
     /// A search that MLflow takes as a POST.
     pub async fn search(&self, segments: &[&str], body: &Value) -> Result<Answer, SourceError> {
         let url = self.url(segments)?;
         let body = body.to_string();
-        self.ask(|| {
+        let asked = self.ask(|| {
             self.request(reqwest::Method::POST, url.clone())
                 .header("content-type", "application/json")
                 .body(body.clone())
-        })
-        .await
+        });
+        self.answer(asked.await?)
     }
 
-    async fn ask(&self, request: impl Fn() -> reqwest::RequestBuilder) -> Result<Answer, SourceError> {
+    /// Status and body.
+    async fn ask(
+        &self,
+        request: impl Fn() -> reqwest::RequestBuilder,
+    ) -> Result<(u16, Vec<u8>), SourceError> {
         let mut wait = FIRST_WAIT;
         for attempt in 1.. {
             match self.ask_once(request()).await {
-                Ok(Answer::Refused(refused)) if attempt < ATTEMPTS && is_passing(refused.status) => {}
+                Ok((status, _)) if attempt < ATTEMPTS && is_passing(status) => {}
                 Err(SourceError::Unreachable(_)) if attempt < ATTEMPTS => {}
                 outcome => return outcome,
             }
@@ -124,20 +140,20 @@ impl Http {
         unreachable!("the loop ends by returning")
     }
 
-    async fn ask_once(&self, request: reqwest::RequestBuilder) -> Result<Answer, SourceError> {
+    async fn ask_once(&self, request: reqwest::RequestBuilder) -> Result<(u16, Vec<u8>), SourceError> {
         let response = request.timeout(CALL_TIMEOUT).send().await.map_err(|error| self.away(&error))?;
         let status = response.status().as_u16();
-        let bytes = self.collect(response).await?;
-        let json = serde_json::from_slice::<Value>(&bytes);
-        if (200..300).contains(&status) {
-            return match json {
-                Ok(value) if value.is_object() => Ok(Answer::Json(value)),
-                _ => Err(self.foreign(status, &bytes)),
-            };
+        Ok((status, self.collect(response).await?))
+    }
+
+    fn answer(&self, (status, bytes): (u16, Vec<u8>)) -> Result<Answer, SourceError> {
+        if !(200..300).contains(&status) {
+            return Ok(Answer::Refused(refused(status, &bytes)));
         }
-        let message = json.ok().and_then(|value| Some(value.get("message")?.as_str()?.to_owned()));
-        let message = message.unwrap_or_else(|| excerpt(&bytes));
-        Ok(Answer::Refused(Refused { status, message: message.chars().take(400).collect() }))
+        match serde_json::from_slice::<Value>(&bytes) {
+            Ok(value) if value.is_object() => Ok(Answer::Json(value)),
+            _ => Err(self.foreign(status, &bytes)),
+        }
     }
 
     async fn collect(&self, response: reqwest::Response) -> Result<Vec<u8>, SourceError> {
@@ -206,6 +222,13 @@ impl Http {
             excerpt(bytes)
         ))
     }
+}
+
+fn refused(status: u16, bytes: &[u8]) -> Refused {
+    let json = serde_json::from_slice::<Value>(bytes).ok();
+    let message = json.and_then(|value| Some(value.get("message")?.as_str()?.to_owned()));
+    let message = message.unwrap_or_else(|| excerpt(bytes));
+    Refused { status, message: message.chars().take(400).collect() }
 }
 
 fn is_passing(status: u16) -> bool {

@@ -2,6 +2,7 @@
 
 mod http;
 pub mod read;
+mod traces;
 
 use super::{
     error::SourceError,
@@ -173,7 +174,7 @@ impl Rest {
         Ok(read::some(&answer, "artifact_uri"))
     }
 
-    /// What is there and cannot be taken; experiments that are asked are those of the import.
+    /// What is there and cannot be taken.
     pub async fn left_out(&self) -> Result<Vec<LeftOut>, SourceError> {
         let mut found = Vec::new();
         let asked = self.http.get(&path(&["webhooks"]), &[("max_results", "1000")]).await?;
@@ -182,17 +183,6 @@ impl Rest {
             found.push(LeftOut { kind: "webhook", count, why: super::WEBHOOKS });
         }
         Ok(found)
-    }
-
-    /// Whether the experiment has traces.
-    pub async fn has_traces(&self, experiment_id: &str) -> Result<bool, SourceError> {
-        let location =
-            json!({ "type": "MLFLOW_EXPERIMENT", "mlflow_experiment": { "experiment_id": experiment_id } });
-        let body = json!({ "locations": [location], "max_results": 1 });
-        Ok(match self.http.search(&["api", "3.0", "mlflow", "traces", "search"], &body).await? {
-            Answer::Json(answer) => !read::list(&answer, "traces").is_empty(),
-            Answer::Refused(_) => false,
-        })
     }
 
     pub async fn get(&self, below: &[&str], query: &[(&str, &str)]) -> Result<Value, SourceError> {

@@ -36,7 +36,7 @@ pub fn list<'v>(value: &'v Value, field: &str) -> &'v [Value] {
 }
 
 /// Key and value pairs, as MLflow lists params and tags.
-fn pairs(value: &Value, field: &str) -> BTreeMap<String, String> {
+pub fn pairs(value: &Value, field: &str) -> BTreeMap<String, String> {
     list(value, field).iter().map(|pair| (text(pair, "key"), text(pair, "value"))).collect()
 }
 

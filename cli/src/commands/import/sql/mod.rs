@@ -3,6 +3,7 @@
 mod db;
 mod registry;
 mod schema;
+mod traces;
 mod tracking;
 
 use super::{
@@ -82,7 +83,6 @@ impl Sql {
         let mut found = Vec::new();
         for (table, kind, why) in [
             ("webhooks", "webhook", super::WEBHOOKS),
-            ("trace_info", "trace", super::TRACES),
             ("evaluation_datasets", "evaluation dataset", super::NOT_OFFERED),
             ("scorers", "scorer", super::NOT_OFFERED),
             ("issues", "issue", super::NOT_OFFERED),

@@ -88,6 +88,11 @@ impl Schema {
         self.cast(table, column, "BIGINT")
     }
 
+    /// As [`Schema::text`], a double.
+    pub fn float(&self, table: &str, column: &str) -> String {
+        self.cast(table, column, "DOUBLE PRECISION")
+    }
+
     fn cast(&self, table: &str, column: &str, sql_type: &str) -> String {
         let value = if self.has(table, column) { format!("{table}.{column}") } else { "NULL".to_owned() };
         format!("CAST({value} AS {sql_type}) AS {column}")
