@@ -4,6 +4,7 @@
 //! Writes go through one door, [`Db::write`]; reads have their own pool, [`Db::read`] and
 //! [`Db::snapshot`].
 
+mod begin;
 pub mod dump;
 mod error;
 mod identity;
@@ -25,6 +26,7 @@ pub use plans::Plan;
 pub use query::{Conn, Query, Record};
 pub use writer::{WriteError, WriterMetrics};
 
+use begin::begin_postgres;
 use futures::future::BoxFuture;
 use sqlx::{PgPool, SqlitePool};
 
@@ -132,7 +134,7 @@ impl Db {
         Ok(match &self.pools {
             Pools::Sqlite { readers, .. } => Conn::sqlite_transaction(readers.begin().await?),
             Pools::Postgres(pool) => Conn::postgres_transaction(
-                pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
+                begin_postgres(pool, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
             ),
         })
     }
@@ -144,7 +146,8 @@ impl Db {
         Ok(match &self.pools {
             Pools::Sqlite { .. } => self.snapshot().await?,
             Pools::Postgres(pool) => Conn::postgres_transaction(
-                pool.begin_with(
+                begin_postgres(
+                    pool,
                     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL join_collapse_limit = 1",
                 )
                 .await?,
@@ -156,7 +159,7 @@ impl Db {
     async fn begin_exclusive(&self) -> Result<Conn, DbError> {
         Ok(match &self.pools {
             Pools::Sqlite { writer, .. } => Conn::sqlite_transaction(writer.begin().await?),
-            Pools::Postgres(pool) => Conn::postgres_transaction(pool.begin().await?),
+            Pools::Postgres(pool) => Conn::postgres_transaction(begin_postgres(pool, "BEGIN").await?),
         })
     }
 
