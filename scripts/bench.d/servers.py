@@ -25,8 +25,10 @@ class Server:
         if name == "postgres":
             admin = os.environ["BENCH_POSTGRES_URL"]
             self.database_url = admin.rsplit("/", 1)[0] + f"/bench_{database}"
-            make = f"DROP DATABASE IF EXISTS bench_{database}"
-            subprocess.run(["psql", "-q", admin, "-c", make, "-c", f"CREATE DATABASE bench_{database}"], check=True)
+            make = (f"DROP DATABASE IF EXISTS bench_{database}", f"CREATE DATABASE bench_{database}")
+            # PostgreSQL would say that there was none to drop.
+            commands = [word for text in ("SET client_min_messages = warning", *make) for word in ("-c", text)]
+            subprocess.run(["psql", "-q", admin, *commands], check=True)
 
     def command(self):
         if self.name == "mlflow":

@@ -174,6 +174,14 @@ impl Sql {
         self.push(function).push(expression).push(", ").bind(text).push(") > 0")
     }
 
+    /// Appends the integers of a column over all rows, as one text with commas; NULL without rows.
+    pub fn gathered(&mut self, column: &'static str) -> &mut Self {
+        match self.engine {
+            Engine::Sqlite => self.push("group_concat(").push(column).push(")"),
+            Engine::Postgres => self.push("string_agg(CAST(").push(column).push(" AS TEXT), ',')"),
+        }
+    }
+
     pub fn text(&self) -> &str {
         &self.text
     }

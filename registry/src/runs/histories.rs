@@ -6,7 +6,6 @@ use super::{
     types::Metric,
 };
 use crate::app::App;
-use std::collections::BTreeSet;
 
 /// Points of one run in a sampled history (`MAX_RESULTS_PER_RUN`).
 pub const POINTS_PER_RUN_MAX: usize = 2500;
@@ -51,44 +50,44 @@ pub async fn sampled(
     points: usize,
 ) -> Result<Vec<OfRun>, RunsError> {
     let mut conn = app.db.snapshot().await?;
-    let mut runs = Vec::new();
+    let (mut runs, mut all, mut ends) = (Vec::new(), Vec::new(), Vec::new());
     for run_id in run_ids {
         if let Some(run) = store::get(&mut conn, &run_id).await? {
             let steps = store::steps(&mut conn, run.rid, key).await?;
-            runs.push((run_id, run.rid, steps));
+            ends.extend(steps.first().into_iter().chain(steps.last()));
+            all.extend(steps);
+            // Runs side by side have mostly the same steps: what is kept stays that of one of them.
+            all.sort();
+            all.dedup();
+            runs.push((run_id, run.rid));
         }
     }
-    let steps: Vec<&[i64]> = runs.iter().map(|(_, _, steps)| steps.as_slice()).collect();
-    let chosen = sample(&steps, range, points);
+    let chosen = sample(&all, &ends, range, points);
+    drop(all);
     let mut found = Vec::new();
-    for (run_id, rid, _) in runs {
-        let metrics = store::at_steps(&mut conn, rid, key, &chosen, POINTS_PER_RUN_MAX).await?;
+    for (run_id, rid) in runs {
+        let metrics = store::at_steps(&mut conn, rid, key, &chosen, POINTS_PER_RUN_MAX as i64).await?;
         found.push(OfRun { run_id, metrics });
     }
     Ok(found)
 }
 
-/// Steps to show of runs whose own steps ascend, as MLflow up to 3.12 chooses them: later ones sample
-/// each run by itself, so that curves side by side have no steps in common.
-fn sample(runs: &[&[i64]], range: Option<(i64, i64)>, points: usize) -> Vec<i64> {
-    let all: BTreeSet<i64> = runs.iter().copied().flatten().copied().collect();
-    let (Some(&first), Some(&last)) = (all.first(), all.last()) else {
-        return Vec::new();
-    };
-    let (start, end) = range.unwrap_or((first, last));
-    if start > end {
-        return Vec::new();
-    }
-    let within: Vec<i64> = all.range(start..=end).copied().collect();
-    let mut chosen: BTreeSet<i64> = if within.len() <= points {
-        within.iter().copied().collect()
+/// Steps to show of `all`, which ascend, and of the `ends` of each run, as MLflow up to 3.12 chooses
+/// them: later ones sample each run by itself, so that curves side by side have no steps in common.
+fn sample(all: &[i64], ends: &[i64], range: Option<(i64, i64)>, points: usize) -> Vec<i64> {
+    let (start, end) = range.unwrap_or((i64::MIN, i64::MAX));
+    let within = all.get(all.partition_point(|step| *step < start)..).unwrap_or_default();
+    let within = within.get(..within.partition_point(|step| *step <= end)).unwrap_or_default();
+    let mut chosen: Vec<i64> = if within.len() <= points {
+        within.to_vec()
     } else {
-        let spread = (0..points).map(|index| within[index * within.len() / points]);
-        spread.chain(within.last().copied()).collect()
+        let spread = (0..points).filter_map(|index| within.get(index * within.len() / points));
+        spread.chain(within.last()).copied().collect()
     };
-    let ends = runs.iter().flat_map(|steps| [steps.first(), steps.last()]).flatten().copied();
-    chosen.extend(ends.filter(|step| (start..=end).contains(step)));
-    chosen.into_iter().collect()
+    chosen.extend(ends.iter().filter(|step| (start..=end).contains(*step)));
+    chosen.sort_unstable();
+    chosen.dedup();
+    chosen
 }
 
 #[cfg(test)]
@@ -98,17 +97,19 @@ mod tests {
     #[test]
     fn steps_are_spread_evenly_and_ends_stay() {
         let (ten, twenty): (Vec<i64>, Vec<i64>) = ((0..10).collect(), (0..20).collect());
-        assert_eq!(sample(&[&ten], None, 5), [0, 2, 4, 6, 8, 9]);
-        assert_eq!(sample(&[&ten], Some((0, 4)), 5), [0, 1, 2, 3, 4]);
-        assert_eq!(sample(&[&ten, &twenty], None, 5), [0, 4, 8, 9, 12, 16, 19]);
-        assert_eq!(sample(&[&ten], Some((3, 100)), 1), [3, 9]);
+        assert_eq!(sample(&ten, &[0, 9], None, 5), [0, 2, 4, 6, 8, 9]);
+        assert_eq!(sample(&ten, &[0, 9], Some((0, 4)), 5), [0, 1, 2, 3, 4]);
+        assert_eq!(sample(&twenty, &[0, 9, 0, 19], None, 5), [0, 4, 8, 9, 12, 16, 19]);
+        assert_eq!(sample(&ten, &[0, 9], Some((3, 100)), 1), [3, 9]);
+        assert!(sample(&ten, &[0, 9], Some((7, 3)), 5).is_empty());
     }
 
     #[test]
     fn no_steps_and_steps_before_zero() {
-        assert!(sample(&[], None, 5).is_empty());
-        assert_eq!(sample(&[&[-3, -2, 1]], None, 5), [-3, -2, 1]);
-        assert!(sample(&[&[-3, -2]], Some((0, 5)), 5).is_empty());
-        assert_eq!(sample(&[&[i64::MIN, i64::MAX]], Some((i64::MIN, i64::MAX)), 1), [i64::MIN, i64::MAX]);
+        assert!(sample(&[], &[], None, 5).is_empty());
+        assert_eq!(sample(&[-3, -2, 1], &[-3, 1], None, 5), [-3, -2, 1]);
+        assert!(sample(&[-3, -2], &[-3, -2], Some((0, 5)), 5).is_empty());
+        let ends = [i64::MIN, i64::MAX];
+        assert_eq!(sample(&ends, &ends, Some((i64::MIN, i64::MAX)), 1), ends);
     }
 }

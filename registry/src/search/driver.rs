@@ -107,7 +107,7 @@ pub(super) fn rows(
             for (number, base) in bases.iter().enumerate() {
                 sql.push(if number == 0 { "SELECT " } else { " UNION ALL SELECT " });
                 sql.push(entity.key).push(" AS owner FROM ");
-                sql.push_table(entity.table, entity.walk(attribute)).push(" WHERE ");
+                sql.push_table(entity.table, entity.walk(attribute, true)).push(" WHERE ");
                 if let Some(column) = entity.scope {
                     compile::scope(sql, column, query);
                     sql.push(" AND ");

@@ -27,7 +27,7 @@ pub struct Entity {
     pub natural: &'static [(&'static str, bool)],
     /// By attribute, [`Self::table`] for SQLite with the index that begins with it, e.g.
     /// `("run_name", "runs r INDEXED BY runs_named")`: SQLite does not know that a page ends a walk,
-    /// and would rather sort.
+    /// and would rather sort. `"status DESC"` is for one direction, before what is for both.
     pub walks: &'static [(&'static str, &'static str)],
 }
 
@@ -38,8 +38,12 @@ impl Entity {
     }
 
     /// What to read from to get rows in the order of that attribute, or those with a value of it.
-    pub(super) fn walk(&self, attribute: &Attribute) -> Option<&'static str> {
-        self.walks.iter().find(|(name, _)| *name == attribute.name).map(|(_, table)| *table)
+    pub(super) fn walk(&self, attribute: &Attribute, ascending: bool) -> Option<&'static str> {
+        let serves = |name: &str| match name.strip_suffix(" DESC") {
+            Some(name) => !ascending && name == attribute.name,
+            None => name == attribute.name,
+        };
+        self.walks.iter().find(|(name, _)| serves(name)).map(|(_, table)| *table)
     }
 }
 

@@ -184,7 +184,7 @@ impl Select<'_> {
             _ => self.orders.first()?,
         };
         match order.field {
-            Field::Attribute(attribute) => self.entity.walk(attribute),
+            Field::Attribute(attribute) => self.entity.walk(attribute, order.ascending),
             _ => None,
         }
     }

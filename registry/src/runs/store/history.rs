@@ -3,9 +3,6 @@ use crate::{
     runs::types::Metric,
 };
 
-/// Steps that one statement names; below SQLite's limit on bound values.
-const STEPS_PER_STATEMENT: usize = 1000;
-
 /// The value after which a page of a metric's history begins.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HistoryPosition {
@@ -52,33 +49,39 @@ pub async fn history(
     Ok(rows.into_iter().map(|row| metric(key, row)).collect())
 }
 
-/// The steps at which a run has values of one metric, ascending.
+/// The steps at which a run has values of one metric, ascending. They come as one text: a row for
+/// each of a million costs more than all the rest.
 pub async fn steps(conn: &mut Conn, rid: i64, key: &str) -> Result<Vec<i64>, DbError> {
-    let mut sql = Sql::new(conn.engine(), "SELECT DISTINCT step FROM metrics WHERE rid = ");
-    sql.bind(rid).push(" AND key = ").bind(key).push(" ORDER BY step");
-    let rows: Vec<(i64,)> = conn.generated(sql).all().await?;
-    Ok(rows.into_iter().map(|(step,)| step).collect())
+    let mut sql = Sql::new(conn.engine(), "SELECT ");
+    sql.gathered("step").push(" FROM metrics WHERE rid = ").bind(rid).push(" AND key = ").bind(key);
+    let (text,): (Option<String>,) = conn.generated(sql).one().await?;
+    let text = text.unwrap_or_default();
+    let steps: Result<Vec<i64>, _> = text.split_terminator(',').map(str::parse).collect();
+    let mut steps =
+        steps.map_err(|error| DbError::Corrupt { what: "step of a metric", detail: error.to_string() })?;
+    steps.sort_unstable();
+    steps.dedup();
+    Ok(steps)
 }
 
-/// Values of one metric at `steps`, which ascend, by step, timestamp and value.
+/// Values of one metric at `steps`, by step, timestamp and value. All steps in one statement: each
+/// reads the whole history.
 pub async fn at_steps(
     conn: &mut Conn,
     rid: i64,
     key: &str,
     steps: &[i64],
-    limit: usize,
+    limit: i64,
 ) -> Result<Vec<Metric>, DbError> {
-    let mut found: Vec<Metric> = Vec::new();
-    for chunk in steps.chunks(STEPS_PER_STATEMENT) {
-        let mut sql =
-            Sql::new(conn.engine(), "SELECT timestamp_ms, step, value, is_nan FROM metrics WHERE rid = ");
-        sql.bind(rid).push(" AND key = ").bind(key).push(" AND step IN (");
-        sql.bind_list(chunk.iter().map(|step| (*step).into()));
-        sql.push(") ORDER BY step, timestamp_ms, value, is_nan LIMIT ").bind((limit - found.len()) as i64);
-        let rows: Vec<(i64, i64, f64, bool)> = conn.generated(sql).all().await?;
-        found.extend(rows.into_iter().map(|row| metric(key, row)));
+    if steps.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(found)
+    let mut sql =
+        Sql::new(conn.engine(), "SELECT timestamp_ms, step, value, is_nan FROM metrics WHERE rid = ");
+    sql.bind(rid).push(" AND key = ").bind(key).push(" AND step IN (").bind_keys(steps);
+    sql.push(") ORDER BY step, timestamp_ms, value, is_nan LIMIT ").bind(limit);
+    let rows: Vec<(i64, i64, f64, bool)> = conn.generated(sql).all().await?;
+    Ok(rows.into_iter().map(|row| metric(key, row)).collect())
 }
 
 fn metric(key: &str, (timestamp_ms, step, value, is_nan): (i64, i64, f64, bool)) -> Metric {

@@ -47,6 +47,8 @@ pub static TRACES: Entity = Entity {
         ("timestamp_ms", "traces t INDEXED BY traces_started"),
         ("execution_time_ms", "traces t INDEXED BY traces_duration"),
         ("end_time_ms", "traces t INDEXED BY traces_ended"),
+        ("request_id", "traces t INDEXED BY traces_identified"),
+        ("status DESC", "traces t INDEXED BY traces_state_down"),
         ("status", "traces t INDEXED BY traces_state"),
     ],
 };

@@ -2,6 +2,7 @@
 
 mod connecting;
 mod delivering;
+mod plans;
 mod receivers;
 mod sharing;
 mod telling;

@@ -7,13 +7,14 @@ use super::Grammar;
 use crate::{
     db::{Conn, Db, DbError, Plan, testing::each_engine},
     logged_models,
-    mlflow::routes::{model_versions, registered_models, search},
+    mlflow::routes::{model_versions, registered_models, search, search_traces},
     models::store as models,
     runs::{
         ViewType,
         store::{self, HistoryPosition},
     },
     search::{DatasetScope, Order, Position, Query},
+    traces,
 };
 use futures::future::BoxFuture;
 use std::{fmt::Write as _, sync::Mutex};
@@ -64,6 +65,34 @@ const RUNS: &[Shape] = &[
     shape("params.seed LIKE '%7%'", &["metrics.acc"], "latest_metrics_value"),
     shape("tags.nope IS NULL", &[], "runs_started"),
     shape("metrics.loss < 0.5 AND params.kind = 'v1' AND tags.team = 'v1'", &["metrics.acc DESC"], "_value"),
+];
+
+const TRACES: &[Shape] = &[
+    shape("", &[], "traces_started"),
+    Shape { experiments: &[1, 2], filter: "", orders: &[], index: "traces_started" },
+    shape("", &["timestamp_ms"], "traces_started"),
+    shape("", &["execution_time DESC"], "traces_duration"),
+    shape("", &["end_time"], "traces_ended"),
+    shape("", &["request_id"], "traces_identified"),
+    shape("", &["request_id DESC"], "traces_identified"),
+    shape("", &["status"], "traces_state"),
+    shape("", &["status DESC"], "traces_state_down"),
+    Shape { experiments: &[1, 2], filter: "", orders: &["status DESC"], index: "traces_state_down" },
+    shape("", &["experiment_id"], "traces"),
+    shape("", &["name"], "trace_tags_value"),
+    shape("", &["metadata.`mlflow.trace.session` DESC"], "trace_metadata_value"),
+    shape("request_id = 'tr77'", &["status DESC"], "traces"),
+    shape("client_request_id = 'call77'", &[], "traces_client_request"),
+    shape("status = 'ERROR'", &["execution_time"], "traces_state"),
+    shape("timestamp_ms > 19900", &["status DESC"], "traces_started"),
+    shape("execution_time_ms < 100", &[], "traces_duration"),
+    shape("name = 'name 77'", &["request_id"], "trace_tags_value"),
+    shape("metadata.`mlflow.trace.session` = 'session 77'", &[], "trace_metadata_value"),
+    shape("run_id = 'linked77'", &["status DESC"], "trace_runs"),
+    shape("prompt = 'prompt/77'", &[], "trace_prompts"),
+    shape("span.name = 'span 77'", &["request_id"], "spans_name"),
+    shape("feedback.`said 77` = 'true'", &[], "trace_assessments_name"),
+    shape("name LIKE 'name 7%'", &["status DESC"], "traces_state_down"),
 ];
 
 const EXPERIMENTS: &[Shape] = &[
@@ -220,6 +249,7 @@ async fn no_page_of_a_search_grows_with_its_table() {
             runs(conn, wrong).await;
             experiments(conn, wrong).await;
             logged(conn, wrong).await;
+            traced(conn, wrong).await;
             registry(conn, wrong).await;
             history(conn).await;
         })
@@ -269,6 +299,13 @@ async fn logged(conn: &mut Conn, wrong: &mut String) {
             query.orders.iter_mut().for_each(|order| order.dataset = Some(dataset.clone()));
             Ok(logged_models::store::search(conn, &query, position, 10).await?.next)
         })
+    })
+    .await;
+}
+
+async fn traced(conn: &mut Conn, wrong: &mut String) {
+    check(conn, wrong, search_traces::TRACES, TRACES, |conn, query, position| {
+        Box::pin(async move { Ok(traces::store::search(conn, query, position, 10).await?.next) })
     })
     .await;
 }

@@ -66,6 +66,24 @@ const STATEMENTS: &[&str] = &[
      FROM n WHERE i > 1",
     "INSERT INTO model_version_tags (version_id, key, value)
      SELECT version_id, 'team', 'v' || (version_id % 4000) FROM model_versions",
+    "INSERT INTO traces (trace_id, experiment_id, timestamp_ms, execution_time_ms, end_time_ms, state,
+         client_request_id)
+     WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+     SELECT 'tr' || i, 1 + i % 2, i, i * 7 % 20000, i + i * 7 % 20000, CASE WHEN i % 99 = 0 THEN 'ERROR' ELSE 'OK' END,
+         'call' || i FROM n",
+    "INSERT INTO trace_tags (tid, key, experiment_id, value)
+     SELECT tid, 'mlflow.traceName', experiment_id, 'name ' || (tid % 2000) FROM traces",
+    "INSERT INTO trace_metadata (tid, key, experiment_id, value)
+     SELECT t.tid, k.key, t.experiment_id, k.start || (t.tid % 2000) FROM traces t
+     CROSS JOIN (SELECT 'mlflow.trace.session' AS key, 'session ' AS start UNION ALL SELECT 'mlflow.sourceRun', 'run') k",
+    "INSERT INTO trace_runs (run_id, trace_id) SELECT 'linked' || (tid % 2000), trace_id FROM traces",
+    "INSERT INTO trace_prompts (prompt, tid) SELECT 'prompt/' || (tid % 2000), tid FROM traces",
+    "INSERT INTO spans (tid, span_id, experiment_id, name, type, status, start_time_ns, end_time_ns, content)
+     SELECT tid, 'a', experiment_id, 'span ' || (tid % 2000), 'LLM', 'OK', tid, tid, '{}' FROM traces",
+    "INSERT INTO trace_assessments (assessment_id, tid, experiment_id, kind, name, value_json, is_number, source_type,
+         valid, of_session, created_at_ms, updated_at_ms)
+     SELECT 'a' || tid, tid, experiment_id, 'feedback', 'said ' || (tid % 2000), 'true', FALSE, 'HUMAN', TRUE,
+         tid % 2 = 0, 1, 1 FROM traces",
 ];
 
 pub async fn fill(tx: &mut Conn) -> Result<(), DbError> {
