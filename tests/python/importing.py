@@ -74,6 +74,8 @@ def plain_run(client, experiment):
         large.write_bytes(os.urandom(3_000_000))
         client.log_artifact(run_id, str(large), "weights")
         client.log_artifact(run_id, str(large), "again")
+    # A run is taken up again in its own experiment only, and one of another test may be set.
+    mlflow.set_experiment(experiment_id=client.get_run(run_id).info.experiment_id)
     with mlflow.start_run(run_id=run_id):
         frame = mlflow.data.from_numpy(numpy.arange(6).reshape(3, 2), name="numbers", targets=numpy.arange(3))
         mlflow.log_input(frame, context="training", tags={"split": "a"} if NEW_CLIENT else None)

@@ -40,7 +40,7 @@ impl Conn {
         prepare.push(text);
         self.generated(prepare).execute().await?;
         let mut sql = Sql::new(engine, "EXECUTE asked");
-        let placeholders = (1..).take_while(|number| text.contains(&format!("${number}"))).count();
+        let placeholders = (1..100).take_while(|number| text.contains(&format!("${number}"))).count();
         for number in 0..placeholders {
             sql.push(if number == 0 { " (NULL" } else { ", NULL" });
         }

@@ -57,7 +57,7 @@ pub async fn sampled(
             ends.extend(steps.first().into_iter().chain(steps.last()));
             all.extend(steps);
             // Runs side by side have mostly the same steps: what is kept stays that of one of them.
-            all.sort();
+            all.sort_unstable();
             all.dedup();
             runs.push((run_id, run.rid));
         }

@@ -158,22 +158,21 @@ pub struct HistoryPage {
     pub next: Option<HistoryPosition>,
 }
 
-/// Values of a metric by timestamp, step and value; all of them without `limit`. Of a run that is
-/// not there the history is empty, as in MLflow.
+/// `limit` values of a metric by timestamp, step and value. Of a run that is not there the history is
+/// empty, as in MLflow.
 pub async fn history(
     app: &App,
     run_id: &str,
     key: &str,
     position: HistoryPosition,
-    limit: Option<i64>,
+    limit: i64,
 ) -> Result<HistoryPage, RunsError> {
     let mut conn = app.db.read().await?;
     let Some(run) = store::get(&mut conn, run_id).await? else {
         return Ok(HistoryPage { metrics: Vec::new(), next: None });
     };
-    let ask = limit.map_or(i64::MAX, |limit| limit.saturating_add(1));
-    let mut metrics = store::history(&mut conn, run.rid, key, position, ask).await?;
-    let page = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let mut metrics = store::history(&mut conn, run.rid, key, position, limit.saturating_add(1)).await?;
+    let page = usize::try_from(limit).unwrap_or(0);
     let more = metrics.len() > page;
     metrics.truncate(page);
     let next = metrics.last().filter(|_| more).map(HistoryPosition::after);

@@ -14,7 +14,7 @@ pub(super) const PREFIX_CHARS: usize = 200;
 pub fn conditions(sql: &mut Sql, entity: &Entity, query: &Query, driver: Option<&Condition>) {
     // One span must meet all that is asked of spans.
     let of_spans = traces::of_spans(query);
-    for one in &query.conditions {
+    for one in cheap_first(&query.conditions) {
         if driver.is_some_and(|driver| std::ptr::eq(driver, one)) || traces::is_of_span(one) {
             continue;
         }
@@ -25,6 +25,19 @@ pub fn conditions(sql: &mut Sql, entity: &Entity, query: &Query, driver: Option<
     if !driven {
         traces::one_span(sql, entity, &of_spans);
     }
+}
+
+/// What mostly fails comes first: fewer rows meet an equality than a range, and SQLite looks at
+/// conditions in the order in which they are written.
+fn cheap_first(conditions: &[Condition]) -> Vec<&Condition> {
+    let mut ordered: Vec<&Condition> = conditions.iter().collect();
+    ordered.sort_by_key(|condition| match (&condition.field, condition.op) {
+        (Field::Attribute(_), _) => 0,
+        (_, Op::Eq | Op::In) => 1,
+        (_, Op::Lt | Op::Le | Op::Gt | Op::Ge) => 2,
+        _ => 3,
+    });
+    ordered
 }
 
 /// Appends the condition as a predicate on the entity's row.

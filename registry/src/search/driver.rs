@@ -94,10 +94,17 @@ pub(super) fn rows(
                 sql.push(" AND ");
             }
             sql.push("c.key = ").bind(key).push(" AND ");
-            if condition.op == Op::Eq && matches!(condition.operand, Operand::Text(_)) {
-                prefixed(sql, "c.value", condition);
+            match &condition.operand {
+                // The index says all there is to know of a value that is shorter than what it holds.
+                Operand::Text(text) if condition.op == Op::Eq && is_short(text) => {
+                    sql.push("substr(c.value, 1, 200) = ").bind(text.as_str());
+                }
+                Operand::Text(_) if condition.op == Op::Eq => {
+                    prefixed(sql, "c.value", condition);
+                    compile::value(sql, condition);
+                }
+                _ => compile::value(sql, condition),
             }
-            compile::value(sql, condition);
             if matches!(condition.field, Field::Metric(_)) {
                 compile::measured_on(sql, "c", &query.datasets);
             }
@@ -129,6 +136,10 @@ pub(super) fn rows(
         Some(Way::Trace(field)) => traces::by_index(sql, query, field, condition, distinct),
         None => {}
     }
+}
+
+fn is_short(text: &str) -> bool {
+    text.chars().count() < PREFIX_CHARS
 }
 
 /// Appends what an index that holds a prefix of the column can seek; the exact comparison follows.

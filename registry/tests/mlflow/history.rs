@@ -33,6 +33,44 @@ async fn a_history_is_read_in_pages_while_it_grows() {
     .await;
 }
 
+/// Longer than what is read at once: the answer is joined of pieces, whole and with what follows.
+#[tokio::test]
+async fn a_long_history_comes_whole() {
+    each_server(|server| async move {
+        const COUNT: i64 = 25_000;
+        let run_id = server.run().await;
+        let metrics = async |key: &str, count: i64| {
+            for first in (0..count).step_by(1_000) {
+                let values: Vec<_> = (first..count.min(first + 1_000))
+                    .map(|step| json!({"key": key, "value": "NaN", "timestamp": step, "step": step}))
+                    .collect();
+                let batch = json!({"run_id": run_id, "metrics": values});
+                assert_eq!(server.post("/runs/log-batch", &batch).await.status, 200);
+            }
+        };
+        metrics("long", COUNT).await;
+        // Ends where a piece does.
+        metrics("even", 20_000).await;
+        let steps = |body: &serde_json::Value| -> Vec<i64> {
+            let metrics = body["metrics"].as_array().unwrap().iter();
+            metrics.map(|metric| metric["step"].as_i64().unwrap()).collect()
+        };
+        let path = format!("/metrics/get-history?run_id={run_id}&metric_key=");
+        let whole = server.get(&format!("{path}long")).await;
+        assert_eq!(steps(&whole.body), (0..COUNT).collect::<Vec<_>>());
+        assert_eq!(whole.body["metrics"][24_999]["value"], "NaN");
+        assert!(whole.body.get("next_page_token").is_none());
+        let even = server.get(&format!("{path}even")).await;
+        assert_eq!(steps(&even.body), (0..20_000).collect::<Vec<_>>());
+        let some = server.get(&format!("{path}long&max_results=20000")).await;
+        assert_eq!(steps(&some.body), (0..20_000).collect::<Vec<_>>());
+        let rest = format!("{path}long&page_token={}", some.text("/next_page_token"));
+        assert_eq!(steps(&server.get(&rest).await.body), (20_000..COUNT).collect::<Vec<_>>());
+        server
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn refusals() {
     each_server(|server| async move {

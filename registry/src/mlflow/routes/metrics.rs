@@ -1,6 +1,6 @@
 //! `mlflow/runs/log-metric` and `mlflow/metrics/*`.
 
-use super::mount;
+use super::{metric_history, mount};
 use crate::{
     access::Principal,
     app::App,
@@ -9,19 +9,17 @@ use crate::{
         wire::{
             Empty,
             metrics::{
-                GetMetricHistory, GetMetricHistoryBulk, GetMetricHistoryBulkInterval,
-                GetMetricHistoryBulkResponse, GetMetricHistoryResponse, LogMetric, Metric,
+                GetMetricHistoryBulk, GetMetricHistoryBulkInterval, GetMetricHistoryBulkResponse,
+                GetMetricHistoryResponse, LogMetric, Metric,
             },
             run_id,
         },
     },
     runs::{
-        self, LoggedMetric, RunsError,
+        self, LoggedMetric,
         histories::{self, OfRun},
         logging,
-        store::HistoryPosition,
     },
-    search::QueryId,
 };
 use axum::{
     Json, Router,
@@ -40,7 +38,7 @@ const SEE_DOCS: &str = " See the API docs for more information about request par
 pub fn router() -> Router<App> {
     Router::new()
         .merge(mount("/mlflow/runs/log-metric", post(log_metric)))
-        .merge(mount("/mlflow/metrics/get-history", get(get_history)))
+        .merge(mount("/mlflow/metrics/get-history", get(metric_history::get_history)))
         .merge(mount("/mlflow/metrics/get-history-bulk", get(get_history_bulk)))
         .merge(mount("/mlflow/metrics/get-history-bulk-interval", get(get_history_sampled)))
 }
@@ -63,34 +61,6 @@ async fn log_metric(
     };
     logging::metric(&app, run_id(request.run_id, request.run_uuid)?, logged).await?;
     Ok(Json(Empty {}))
-}
-
-async fn get_history(
-    State(app): State<App>,
-    _: Principal,
-    MlflowJson(request): MlflowJson<GetMetricHistory>,
-) -> Result<Response, MlflowError> {
-    if let Some(given) = request.max_results.filter(|max| *max <= 0) {
-        return Err(MlflowError::invalid(format!(
-            "Invalid value {given} for parameter 'max_results' supplied. It must be a positive integer."
-        )));
-    }
-    let run_id = run_id(request.run_id, request.run_uuid)?;
-    let query = QueryId::of(["metric history", &run_id, &request.metric_key]);
-    let position = match &request.page_token {
-        Some(token) => {
-            let (timestamp_ms, step, bits, is_nan) = query.position(token).map_err(RunsError::from)?;
-            HistoryPosition { timestamp_ms, step, value: f64::from_bits(bits), is_nan }
-        }
-        None => HistoryPosition::START,
-    };
-    let page = logging::history(&app, &run_id, &request.metric_key, position, request.max_results).await?;
-    let token = |at: HistoryPosition| query.token(&(at.timestamp_ms, at.step, at.value.to_bits(), at.is_nan));
-    let answer = GetMetricHistoryResponse {
-        metrics: page.metrics.iter().map(Metric::from).collect(),
-        next_page_token: page.next.map(token),
-    };
-    Ok(Json(answer).into_response())
 }
 
 async fn get_history_bulk(

@@ -7,6 +7,7 @@ mod experiments;
 mod graphql;
 mod left_out;
 mod logged_models;
+mod metric_history;
 pub(super) mod metrics;
 pub mod model_versions;
 mod multipart;
