@@ -27,32 +27,6 @@ impl Conn {
         Ok(Plan { text, lines, engine })
     }
 
-    /// The plan of a statement with placeholders, whatever is bound to them. Call it inside a
-    /// transaction.
-    pub async fn plan_of_any(&mut self, text: &'static str) -> Result<Plan, DbError> {
-        let engine = self.engine();
-        if engine == Engine::Sqlite {
-            return self.plan(Sql::new(engine, text)).await;
-        }
-        // PostgreSQL explains what it prepared, for values of any kind where it is told so.
-        self.query("SET LOCAL plan_cache_mode = force_generic_plan").execute().await?;
-        let mut prepare = Sql::new(engine, "PREPARE asked AS ");
-        prepare.push(text);
-        self.generated(prepare).execute().await?;
-        let mut sql = Sql::new(engine, "EXECUTE asked");
-        let placeholders = (1..100).take_while(|number| text.contains(&format!("${number}"))).count();
-        for number in 0..placeholders {
-            sql.push(if number == 0 { " (NULL" } else { ", NULL" });
-        }
-        sql.push(if placeholders == 0 { "" } else { ")" });
-        let rows: Vec<(String,)> = self.generated(sql.explained()).all().await?;
-        self.query("DEALLOCATE asked").execute().await?;
-        self.query("SET LOCAL plan_cache_mode = auto").execute().await?;
-        self.take_written();
-        self.take_seen();
-        Ok(Plan { text: text.to_owned(), lines: rows.into_iter().map(|(line,)| line).collect(), engine })
-    }
-
     /// Statistics, which PostgreSQL's own maintenance gathers after a while. SQLite plans without.
     pub async fn analyze(&mut self) -> Result<(), DbError> {
         if self.engine() == Engine::Postgres {
@@ -77,8 +51,10 @@ impl Plan {
             .map(String::as_str)
     }
 
-    pub fn uses(&self, index: &str) -> bool {
-        self.lines.iter().any(|line| line.contains(index))
+    /// Whether one of `indexes` serves it: names with `|` between them, as engines call a primary key
+    /// differently.
+    pub fn uses(&self, indexes: &str) -> bool {
+        self.lines.iter().any(|line| indexes.split('|').any(|index| line.contains(index)))
     }
 }
 

@@ -29,9 +29,6 @@ pub struct Conn {
     /// Generated statements that ran, for tests of their plans.
     #[cfg(test)]
     seen: Vec<super::sql::Sql>,
-    /// The others.
-    #[cfg(test)]
-    written: Vec<&'static str>,
 }
 
 enum Inner {
@@ -47,8 +44,6 @@ impl Conn {
             inner,
             #[cfg(test)]
             seen: Vec::new(),
-            #[cfg(test)]
-            written: Vec::new(),
         }
     }
     pub(super) fn sqlite_pooled(conn: PoolConnection<Sqlite>) -> Self {
@@ -81,8 +76,6 @@ impl Conn {
 
     /// A statement with `$1`… placeholders, the same text for both engines.
     pub fn query(&mut self, sql: &'static str) -> Query<'_> {
-        #[cfg(test)]
-        self.written.push(sql);
         self.prepare(|| sqlx::query(sql), || sqlx::query(sql))
     }
 
@@ -105,12 +98,6 @@ impl Conn {
     #[cfg(test)]
     pub fn take_seen(&mut self) -> Vec<super::sql::Sql> {
         std::mem::take(&mut self.seen)
-    }
-
-    /// The statements that ran since the last call and were not generated.
-    #[cfg(test)]
-    pub fn take_written(&mut self) -> Vec<&'static str> {
-        std::mem::take(&mut self.written)
     }
 
     fn prepare(

@@ -2,7 +2,6 @@
 
 mod connecting;
 mod delivering;
-mod plans;
 mod receivers;
 mod sharing;
 mod telling;

@@ -88,8 +88,8 @@ const TRACES: &[Shape] = &[
     shape("execution_time_ms < 100", &[], "traces_duration"),
     shape("name = 'name 77'", &["request_id"], "trace_tags_value"),
     shape("metadata.`mlflow.trace.session` = 'session 77'", &[], "trace_metadata_value"),
-    shape("run_id = 'linked77'", &["status DESC"], "trace_runs"),
-    shape("prompt = 'prompt/77'", &[], "trace_prompts"),
+    shape("run_id = 'linked77'", &["status DESC"], "trace_runs|SEARCH r USING PRIMARY KEY"),
+    shape("prompt = 'prompt/77'", &[], "trace_prompts|SEARCH p USING PRIMARY KEY"),
     shape("span.name = 'span 77'", &["request_id"], "spans_name"),
     shape("feedback.`said 77` = 'true'", &[], "trace_assessments_name"),
     shape("name LIKE 'name 7%'", &["status DESC"], "traces_state_down"),
@@ -213,7 +213,8 @@ async fn plans(conn: &mut Conn) -> Vec<Plan> {
 fn growing<'p>(plans: &'p [Plan], walk: &str) -> Option<&'p str> {
     plans.iter().find_map(|plan| {
         // What a condition's index found, or the page's own rows, may be sorted.
-        plan.grows(plan.text.starts_with("WITH ") || plan.text.starts_with("SELECT COUNT(*)"), walk)
+        let of_page = plan.text.starts_with("WITH ") || plan.text.contains("FROM trace_assessments a ");
+        plan.grows(of_page || plan.text.starts_with("SELECT COUNT(*)"), walk)
     })
 }
 
