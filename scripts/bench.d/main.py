@@ -212,10 +212,13 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("target/bench.json"))
     parser.add_argument("--readme", action="store_true")
     options = parser.parse_args()
-    results = {name: measure(name, options) for name in options.only or ["mlflow", "sqlite", "postgres"]}
-    document = {**report.machine(), "figures": results}
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(document, indent=2) + "\n")
+    results = {}
+    for name in options.only or ["mlflow", "sqlite", "postgres"]:
+        results[name] = measure(name, options)
+        # After each server: an hour's figures are not lost to the last one's failure.
+        document = {**report.machine(), "figures": results}
+        options.out.write_text(json.dumps(document, indent=2) + "\n")
     table = report.table(document)
     print("\n" + table)
     print(f"written to {options.out}")

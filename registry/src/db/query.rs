@@ -1,7 +1,7 @@
 //! One SQL text, bound and run on whichever engine the connection speaks to.
 
 use super::{DbError, Engine};
-use futures::{future::Either, stream::BoxStream};
+use futures::{StreamExt as _, TryStreamExt as _, future::Either, stream::BoxStream};
 use sqlx::{
     Connection as _, Encode, FromRow, Postgres, Row as _, Sqlite, Transaction, Type,
     pool::PoolConnection,
@@ -190,11 +190,10 @@ impl Query<'_> {
     }
 
     pub async fn all<T: Record>(self) -> Result<Vec<T>, DbError> {
+        // Row by row: what an engine hands over is many times larger than what is made of it.
         Ok(match self {
-            Self::Sqlite(c, q) => q.fetch_all(c).await?.iter().map(T::from_row).collect::<Result<_, _>>()?,
-            Self::Postgres(c, q) => {
-                q.fetch_all(c).await?.iter().map(T::from_row).collect::<Result<_, _>>()?
-            }
+            Self::Sqlite(c, q) => q.fetch(c).map(|row| T::from_row(&row?)).try_collect().await?,
+            Self::Postgres(c, q) => q.fetch(c).map(|row| T::from_row(&row?)).try_collect().await?,
         })
     }
 

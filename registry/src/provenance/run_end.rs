@@ -10,15 +10,21 @@ use super::{
 };
 use crate::{
     app::App,
+    db::{Conn, DbError},
     models::{Version, store::versions},
-    runs::RunStatus,
+    runs::{self, RunStatus},
 };
+use waybill_client::api::Referrer;
 use waybill_proof::{
+    Digest,
     bundle::{Bundle, MAX_BUNDLE_BYTES},
     documents::{RunCompleted, RunSnapshot, SchemaVersion},
     media_type,
     statement::{Predicate, RunEnd},
 };
+
+/// Others may attest ends of the same run at the same time; each tries again after one of them did.
+const ATTEMPTS_MAX: u32 = 8;
 
 /// Attests the end of a run to its frozen versions, in the background, when it has ended. Call it
 /// after the commit that ended the run and after one that registered a version of it; what a crash loses is made up for by [`catch_up`].
@@ -54,54 +60,82 @@ async fn attest_missing(app: &App) -> Result<(), ProvenanceError> {
 
 /// Attests the end of a run, once there is one, to its frozen versions; an end that was attested before is not again.
 pub async fn attest(app: &App, run_id: &str) -> Result<(), ProvenanceError> {
+    for _ in 0..ATTEMPTS_MAX {
+        if attest_once(app, run_id).await? {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// What is to be attached to a version, and what had been attached last when it was made.
+struct Made {
+    uid: String,
+    seen: Option<Digest>,
+    referrer: NewReferrer,
+}
+
+/// False when somebody else attested an end meanwhile, perhaps an older one.
+async fn attest_once(app: &App, run_id: &str) -> Result<bool, ProvenanceError> {
     let mut conn = app.db.snapshot().await?;
     let versions = versions::frozen_of_run(&mut conn, run_id).await?;
     if versions.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     let Some(run) = run_snapshot(&mut conn, run_id).await? else {
-        return Ok(());
+        return Ok(true);
     };
     if !RunStatus::parse(&run.status).is_some_and(RunStatus::has_ended) {
-        return Ok(());
+        return Ok(true);
     }
     let mut made = Vec::new();
     for version in versions {
-        let newest = newest(app, &mut conn, &version.uid).await?;
+        let last = last(&mut conn, &version.uid).await?;
+        let seen = last.as_ref().map(|last| last.digest);
+        let newest = match last {
+            Some(last) => Some(read(app, &mut conn, &last).await?),
+            None => None,
+        };
         if newest.is_none_or(|end| end.completed.run != run)
             && let Some(referrer) = statement(app, &version, &run)?
         {
-            made.push((version.uid, referrer));
+            made.push(Made { uid: version.uid, seen, referrer });
         }
     }
     drop(conn);
     if made.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
-    let input = (made, app.clock.now_ms());
-    app.db
-        .write(input, |tx, (made, now_ms)| {
-            Box::pin(async move {
-                for (uid, referrer) in made {
-                    store::insert(tx, uid, referrer, *now_ms).await?;
-                }
-                Ok::<_, ProvenanceError>(())
-            })
-        })
-        .await
+    let input = (run_id.to_owned(), made, app.clock.now_ms());
+    app.db.write(input, |tx, (run_id, made, now_ms)| Box::pin(attach(tx, run_id, made, *now_ms))).await
+}
+
+async fn attach(tx: &mut Conn, run_id: &str, made: &[Made], now_ms: i64) -> Result<bool, ProvenanceError> {
+    // Whoever attests an end of this run waits here.
+    runs::store::lock(tx, run_id).await?;
+    for one in made {
+        if last(tx, &one.uid).await?.map(|last| last.digest) != one.seen {
+            return Ok(false);
+        }
+    }
+    for one in made {
+        store::insert(tx, &one.uid, &one.referrer, now_ms).await?;
+    }
+    Ok(true)
 }
 
 /// What was attested last, so that the same end is not attested twice.
-async fn newest(app: &App, conn: &mut crate::db::Conn, uid: &str) -> Result<Option<RunEnd>, ProvenanceError> {
+async fn last(conn: &mut Conn, uid: &str) -> Result<Option<Referrer>, DbError> {
     let attached = store::of_version(conn, uid).await?;
-    let Some(last) = attached.into_iter().rev().find(|r| r.artifact_type == media_type::RUN_COMPLETED) else {
-        return Ok(None);
-    };
-    let bytes = super::attach::document_in(app, conn, &last.digest, last.size_bytes).await?;
+    Ok(attached.into_iter().rev().find(|referrer| referrer.artifact_type == media_type::RUN_COMPLETED))
+}
+
+async fn read(app: &App, conn: &mut Conn, attested: &Referrer) -> Result<RunEnd, ProvenanceError> {
+    let bytes = super::attach::document_in(app, conn, &attested.digest, attested.size_bytes).await?;
     let bundle: Bundle = serde_json::from_slice(&bytes).map_err(ProvenanceError::Stored)?;
     let payload = bundle.dsse_envelope.payload_bytes().map_err(waybill_proof::bundle::BundleError::from)?;
     let statement = serde_json::from_slice(&payload).map_err(ProvenanceError::Stored)?;
-    Ok(Some(RunEnd::read(&statement)?))
+    Ok(RunEnd::read(&statement)?)
 }
 
 fn statement(

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::db::{Conn, DbError, sql::Sql};
 
-/// A condition that fewer rows meet drives the search: that many rows are sorted faster than an
-/// order's index is walked for few matches.
+/// Rows that a condition which drives a search may find, whatever the size of the table.
+const ROWS_MIN: i64 = 500;
 const ROWS_MAX: i64 = 10_000;
 /// Conditions that are counted; a filter may have hundreds.
 const COUNTED_MAX: usize = 16;
@@ -52,6 +52,7 @@ pub(super) async fn choose<'q>(
     entity: &Entity,
     query: &'q Query,
     bases: &[Base<'_>],
+    limit: usize,
 ) -> Result<Option<&'q Condition>, DbError> {
     let candidates: Vec<&Condition> =
         query.conditions.iter().filter(|c| way(entity, c).is_some()).take(COUNTED_MAX).collect();
@@ -61,21 +62,35 @@ pub(super) async fn choose<'q>(
     if named.is_some() || candidates.is_empty() {
         return Ok(named.copied());
     }
+    let most = rows_max(conn, entity, limit as i64).await?;
     // One statement for all: on PostgreSQL each costs a round trip.
     let mut sql = Sql::new(conn.engine(), "");
     for (number, condition) in candidates.iter().enumerate() {
         sql.push(if number == 0 { "" } else { " UNION ALL " });
         sql.push("SELECT COUNT(*) AS found, CAST(").bind(number as i64).push(" AS BIGINT) AS number FROM (");
         rows(&mut sql, entity, query, bases, condition, false);
-        sql.push(" LIMIT ").bind(ROWS_MAX).push(") matches");
+        sql.push(" LIMIT ").bind(most).push(") matches");
     }
     let counts: Vec<(i64, i64)> = conn.generated(sql).all().await?;
-    let least = counts.into_iter().filter(|(found, _)| *found < ROWS_MAX).min();
+    let least = counts.into_iter().filter(|(found, _)| *found < most).min();
     Ok(least.and_then(|(_, number)| candidates.get(number as usize).copied()))
 }
 
+/// A condition that fewer rows meet drives the search: those are sorted faster than an order's index
+/// is walked for few matches. To fill a page of `limit` rows of which one in n meets the condition,
+/// the walk reads n times as many; both cost the same where the square of what is found is `limit`
+/// times all. Half of that, because counting costs as well.
+async fn rows_max(conn: &mut Conn, entity: &Entity, limit: i64) -> Result<i64, DbError> {
+    let mut sql = Sql::new(conn.engine(), "SELECT MAX(");
+    sql.push(entity.key).push(") FROM ").push(entity.table.split(" JOIN ").next().unwrap_or_default());
+    let (newest,): (Option<i64>,) = conn.generated(sql).one().await?;
+    let all = newest.unwrap_or_default();
+    Ok((limit.saturating_mul(all) / 4).isqrt().clamp(ROWS_MIN, ROWS_MAX))
+}
+
 /// Appends the statement that finds the rows that meet `condition` by its index, as `owner`. Nothing
-/// is appended where none serves it. Only where they are to be `distinct` does none come twice.
+/// is appended where none serves it. Only where they are to be `distinct` does none come twice, and
+/// is text compared beyond what the index holds where that is all of what is asked for.
 pub(super) fn rows(
     sql: &mut Sql,
     entity: &Entity,
@@ -94,17 +109,13 @@ pub(super) fn rows(
                 sql.push(" AND ");
             }
             sql.push("c.key = ").bind(key).push(" AND ");
-            match &condition.operand {
-                // To count, what the index holds says it all of a shorter value; to drive, PostgreSQL
-                // has statistics of the column alone.
-                Operand::Text(text) if condition.op == Op::Eq && !distinct && is_short(text) => {
-                    sql.push("substr(c.value, 1, 200) = ").bind(text.as_str());
-                }
-                Operand::Text(_) if condition.op == Op::Eq => {
-                    prefixed(sql, "c.value", condition);
-                    compile::value(sql, condition);
-                }
-                _ => compile::value(sql, condition),
+            let by_prefix = condition.op == Op::Eq && matches!(condition.operand, Operand::Text(_));
+            if by_prefix {
+                prefixed(sql, "c.value", condition);
+            }
+            if distinct || !by_prefix || !is_short(&condition.operand) {
+                sql.push(if by_prefix { " AND " } else { "" });
+                compile::value(sql, condition);
             }
             if matches!(condition.field, Field::Metric(_)) {
                 compile::measured_on(sql, "c", &query.datasets);
@@ -120,10 +131,14 @@ pub(super) fn rows(
                     compile::scope(sql, column, query);
                     sql.push(" AND ");
                 }
-                if attribute.indexed == Indexed::Prefix {
+                let by_prefix = attribute.indexed == Indexed::Prefix;
+                if by_prefix {
                     prefixed(sql, attribute.column, condition);
                 }
-                compile::compare(sql, attribute.column, condition.op, &condition.operand);
+                if distinct || !by_prefix || !is_short(&condition.operand) {
+                    sql.push(if by_prefix { " AND " } else { "" });
+                    compile::compare(sql, attribute.column, condition.op, &condition.operand);
+                }
                 base(sql);
             }
         }
@@ -139,11 +154,17 @@ pub(super) fn rows(
     }
 }
 
-fn is_short(text: &str) -> bool {
-    text.chars().count() < PREFIX_CHARS
+/// Whether all of the text that is asked for fits into an index's prefix.
+fn is_short(operand: &Operand) -> bool {
+    let short = |text: &String| text.chars().count() < PREFIX_CHARS;
+    match operand {
+        Operand::Text(text) => short(text),
+        Operand::Texts(texts) => texts.iter().all(short),
+        _ => false,
+    }
 }
 
-/// Appends what an index that holds a prefix of the column can seek; the exact comparison follows.
+/// Appends what an index that holds a prefix of the column can seek.
 fn prefixed(sql: &mut Sql, column: &'static str, condition: &Condition) {
     let prefix = |text: &String| -> String { text.chars().take(PREFIX_CHARS).collect() };
     let prefixes = match &condition.operand {
@@ -152,5 +173,5 @@ fn prefixed(sql: &mut Sql, column: &'static str, condition: &Condition) {
         _ => return,
     };
     sql.push("substr(").push(column).push(", 1, 200) IN (");
-    sql.bind_list(prefixes.into_iter().map(Into::into)).push(") AND ");
+    sql.bind_list(prefixes.into_iter().map(Into::into)).push(")");
 }

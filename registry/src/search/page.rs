@@ -57,7 +57,7 @@ where
     if position.is_some_and(|position| !position.fits(&orders)) {
         return Ok(Page { rows: Vec::new(), next: None });
     }
-    let driver = driver::choose(conn, entity, query, bases).await?;
+    let driver = driver::choose(conn, entity, query, bases, limit).await?;
     let phases = Phase::of(first);
     let mut rows: Vec<T> = Vec::new();
     let mut last_phase = 0;
