@@ -38,11 +38,30 @@ class Wire:
         head, parts, have = data[:end].lower(), [data[end + 4 :]], len(data) - end - 4
         if not head.startswith(b"http/1.1 200"):
             raise RuntimeError(data[:500])
+        if b"transfer-encoding: chunked" in head:
+            return self._chunks(b"".join(parts))
         length = int(head.split(b"content-length:", 1)[1].split(b"\r", 1)[0])
         while have < length:
             parts.append(self._more())
             have += len(parts[-1])
         return b"".join(parts)
+
+    def _chunks(self, data):
+        """The body of an answer whose length its head does not tell."""
+        body = []
+        while True:
+            while (end := data.find(b"\r\n")) < 0:
+                data += self._more()
+            size, at = int(data[:end], 16), end + 2
+            rest, have = [data[at:]], len(data) - at
+            while have < size + 2:
+                rest.append(self._more())
+                have += len(rest[-1])
+            data = b"".join(rest)
+            if size == 0:
+                return b"".join(body)
+            body.append(data[:size])
+            data = data[size + 2 :]
 
     def _more(self):
         data = self.socket.recv(CHUNK)
