@@ -113,7 +113,7 @@ def growth(results):
     grown = {name: figures["growth"] for name, figures in results.items() if "growth" in figures}
     if not grown:
         return ""
-    lines = ["", f"![Time of a search by runs in the database]({PLOT})", ""]
+    lines = ["", "", f"![Time of a search by runs in the database]({PLOT})", ""]
     for kind, rows in (("runs", GROWTH), ("versions", VERSION_GROWTH)):
         for name, sizes in grown.items():
             sizes = sizes[kind]
