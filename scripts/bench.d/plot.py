@@ -6,7 +6,7 @@ import math
 TITLES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
 # Figure, label, colour on light and on dark ground.
 SERIES = [
-    ("no_pattern_matches_p50_ms", "LIKE that nothing matches", "#b3261e", "#ff8a80"),
+    ("no_pattern_matches_p50_ms", "LIKE, no match", "#b3261e", "#ff8a80"),
     ("search_p50_ms", "filtered, ordered", "#1a56db", "#8ab4f8"),
     ("deep_page_p50_ms", "deep page", "#7b3fb5", "#c58af9"),
     ("order_by_param_p50_ms", "ordered by a param", "#8a5a00", "#fdd663"),
