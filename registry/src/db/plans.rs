@@ -51,6 +51,16 @@ impl Plan {
             .map(String::as_str)
     }
 
+    /// The first step that reads rows where an index holds all that is asked for. PostgreSQL reads rows
+    /// of what an expression's index finds.
+    pub fn beyond_index(&self) -> Option<&str> {
+        let beyond = |line: &&String| match self.engine {
+            Engine::Sqlite => !line.contains("USING COVERING INDEX"),
+            Engine::Postgres => false,
+        };
+        self.lines.iter().filter(|line| line.starts_with('S')).find(beyond).map(String::as_str)
+    }
+
     /// Whether one of `indexes` serves it: names with `|` between them, as engines call a primary key
     /// differently.
     pub fn uses(&self, indexes: &str) -> bool {

@@ -5,13 +5,47 @@ use super::{
     query::{Condition, DatasetField, DatasetScope, Field, Op, Operand, Query},
     traces,
 };
-use crate::db::sql::{Sql, Value};
+use crate::db::{
+    Engine,
+    sql::{Sql, Value},
+};
 
-/// Indexes on text hold a prefix of the value; see `migrations/`.
+/// What indexes on text hold of a value on PostgreSQL, whose entries have 2.7 KB at most; see
+/// `migrations/`.
 pub(super) const PREFIX_CHARS: usize = 200;
 
-/// Appends ` AND …` for each of the query's conditions. The rows of `driver` meet it already.
-pub fn conditions(sql: &mut Sql, entity: &Entity, query: &Query, driver: Option<&Condition>) {
+/// Whether indexes on text hold only [`PREFIX_CHARS`] of a value. SQLite's hold all of it: of an index
+/// on an expression it reads the row as well.
+pub(super) fn by_prefix(engine: Engine) -> bool {
+    engine == Engine::Postgres
+}
+
+/// Where a statement has the internal key of the row that conditions are about.
+#[derive(Clone, Copy)]
+pub struct Owner {
+    /// With its dot, or empty where `column` has one.
+    alias: &'static str,
+    column: &'static str,
+}
+
+impl Owner {
+    pub const fn new(alias: &'static str, column: &'static str) -> Self {
+        Self { alias, column }
+    }
+
+    /// The entity's own row.
+    pub const fn of(entity: &Entity) -> Self {
+        Self::new("", entity.key)
+    }
+
+    pub(super) fn push(self, sql: &mut Sql) -> &mut Sql {
+        sql.push(self.alias).push(self.column)
+    }
+}
+
+/// Appends ` AND …` for each of the query's conditions on the row with that key. The rows of `driver`
+/// meet it already.
+pub fn conditions(sql: &mut Sql, entity: &Entity, query: &Query, owner: Owner, driver: Option<&Condition>) {
     // One span must meet all that is asked of spans.
     let of_spans = traces::of_spans(query);
     for one in cheap_first(&query.conditions) {
@@ -19,11 +53,11 @@ pub fn conditions(sql: &mut Sql, entity: &Entity, query: &Query, driver: Option<
             continue;
         }
         sql.push(" AND ");
-        condition(sql, entity, query, one);
+        condition(sql, entity, query, owner, one);
     }
     let driven = driver.is_some_and(|driver| traces::is_of_span(driver) && of_spans.len() == 1);
     if !driven {
-        traces::one_span(sql, entity, &of_spans);
+        traces::one_span(sql, owner, &of_spans);
     }
 }
 
@@ -41,20 +75,20 @@ fn cheap_first(conditions: &[Condition]) -> Vec<&Condition> {
 }
 
 /// Appends the condition as a predicate on the entity's row.
-fn condition(sql: &mut Sql, entity: &Entity, query: &Query, condition: &Condition) {
+fn condition(sql: &mut Sql, entity: &Entity, query: &Query, owner: Owner, condition: &Condition) {
     match &condition.field {
         Field::Attribute(attribute) => compare(sql, attribute.column, condition.op, &condition.operand),
-        Field::Metric(key) => exists(sql, entity, entity.metrics, query, key, condition),
-        Field::Param(key) => exists(sql, entity, entity.params, query, key, condition),
-        Field::Tag(key) => exists(sql, entity, entity.tags, query, key, condition),
-        Field::Dataset(field) => dataset(sql, entity, *field, condition),
-        Field::Trace(field) => traces::related(sql, entity, query, field, condition),
+        Field::Metric(key) => exists(sql, owner, entity.metrics, query, key, condition),
+        Field::Param(key) => exists(sql, owner, entity.params, query, key, condition),
+        Field::Tag(key) => exists(sql, owner, entity.tags, query, key, condition),
+        Field::Dataset(field) => dataset(sql, owner, *field, condition),
+        Field::Trace(field) => traces::related(sql, owner, query, field, condition),
     }
 }
 
 fn exists(
     sql: &mut Sql,
-    entity: &Entity,
+    owner: Owner,
     child: Option<Child>,
     query: &Query,
     key: &str,
@@ -66,8 +100,8 @@ fn exists(
     };
     let has = |sql: &mut Sql, wanted: bool| {
         sql.push(if wanted { "EXISTS (SELECT 1 FROM " } else { "NOT EXISTS (SELECT 1 FROM " });
-        sql.push(child.table).push(" c WHERE c.").push(child.owner).push(" = ").push(entity.key);
-        sql.push(" AND c.key = ").bind(key);
+        sql.push(child.table).push(" c WHERE c.").push(child.owner).push(" = ");
+        owner.push(sql).push(" AND c.key = ").bind(key);
     };
     if matches!(condition.op, Op::IsNull | Op::IsNotNull) {
         has(sql, condition.op == Op::IsNotNull);
@@ -131,17 +165,18 @@ pub(super) fn measured(sql: &mut Sql, alias: &dyn Fn(&mut Sql), datasets: &[Data
     sql.push(if datasets.is_empty() { "" } else { ")" });
 }
 
-fn dataset(sql: &mut Sql, entity: &Entity, field: DatasetField, condition: &Condition) {
+fn dataset(sql: &mut Sql, owner: Owner, field: DatasetField, condition: &Condition) {
     sql.push("EXISTS (SELECT 1 FROM run_datasets i ");
     match field {
         DatasetField::Name | DatasetField::Digest => {
-            sql.push("JOIN datasets d ON d.dataset_rid = i.dataset_rid WHERE i.rid = ").push(entity.key);
+            sql.push("JOIN datasets d ON d.dataset_rid = i.dataset_rid WHERE i.rid = ");
+            owner.push(sql);
         }
         DatasetField::Context => {
             sql.push(
                 "JOIN run_dataset_tags d ON d.rid = i.rid AND d.dataset_rid = i.dataset_rid WHERE i.rid = ",
             );
-            sql.push(entity.key).push(" AND d.key = 'mlflow.data.context'");
+            owner.push(sql).push(" AND d.key = 'mlflow.data.context'");
         }
     }
     sql.push(" AND ");

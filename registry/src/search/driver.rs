@@ -5,6 +5,7 @@ use super::{
     compile::{self, PREFIX_CHARS},
     entity::{Attribute, Child, Entity, Indexed},
     query::{Condition, DatasetField, Field, Op, Operand, Query},
+    scan,
     select::Base,
     traces::{self, TraceField},
 };
@@ -15,6 +16,39 @@ const ROWS_MIN: i64 = 500;
 const ROWS_MAX: i64 = 10_000;
 /// Conditions that are counted; a filter may have hundreds.
 const COUNTED_MAX: usize = 16;
+
+/// Few rows that a search starts from.
+pub(super) enum Driver<'q> {
+    /// Those that meet a condition, as its index finds them.
+    Condition(&'q Condition),
+    /// Those of which it is known that no other row meets the query.
+    Rows(Vec<i64>),
+}
+
+impl<'q> Driver<'q> {
+    /// Appends the statement that gives their keys.
+    pub fn rows(&self, sql: &mut Sql, entity: &Entity, query: &Query, bases: &[Base<'_>]) {
+        match self {
+            Self::Condition(condition) => rows(sql, entity, query, bases, condition, true),
+            Self::Rows(keys) => {
+                sql.bind_keys(keys);
+            }
+        }
+    }
+
+    /// The condition that they all meet.
+    pub const fn met(&self) -> Option<&'q Condition> {
+        match self {
+            Self::Condition(condition) => Some(condition),
+            Self::Rows(_) => None,
+        }
+    }
+
+    /// Whether it is known that no row meets the query.
+    pub const fn is_empty(&self) -> bool {
+        matches!(self, Self::Rows(keys) if keys.is_empty())
+    }
+}
 
 /// How an index finds the rows that meet a condition.
 enum Way<'q> {
@@ -46,23 +80,46 @@ fn way<'q>(entity: &Entity, condition: &'q Condition) -> Option<Way<'q>> {
     }
 }
 
-/// The condition that the fewest rows meet, when an index tells so cheaply.
+/// The rows of the condition that the fewest meet, when an index tells so cheaply.
 pub(super) async fn choose<'q>(
     conn: &mut Conn,
     entity: &Entity,
     query: &'q Query,
     bases: &[Base<'_>],
     limit: usize,
-) -> Result<Option<&'q Condition>, DbError> {
+) -> Result<Option<Driver<'q>>, DbError> {
     let candidates: Vec<&Condition> =
         query.conditions.iter().filter(|c| way(entity, c).is_some()).take(COUNTED_MAX).collect();
     let named = candidates.iter().find(
         |condition| matches!(way(entity, condition), Some(Way::Attribute(a)) if a.indexed == Indexed::Unique),
     );
-    if named.is_some() || candidates.is_empty() {
-        return Ok(named.copied());
+    if let Some(condition) = named {
+        return Ok(Some(Driver::Condition(condition)));
+    }
+    let is_scanned = |c: &&Condition| way(entity, c).is_none() && scan::can_drive(entity, c);
+    let scanned: Vec<&Condition> = query.conditions.iter().filter(is_scanned).collect();
+    if candidates.is_empty() && scanned.is_empty() {
+        return Ok(None);
     }
     let most = rows_max(conn, entity, limit as i64).await?;
+    if let Some(condition) = fewest(conn, entity, query, bases, &candidates, most).await? {
+        return Ok(Some(Driver::Condition(condition)));
+    }
+    Ok(scan::rows(conn, entity, query, bases, &scanned, most, limit).await?.map(Driver::Rows))
+}
+
+/// The one of `candidates` that the fewest rows meet, where those are fewer than `most`.
+pub(super) async fn fewest<'q>(
+    conn: &mut Conn,
+    entity: &Entity,
+    query: &Query,
+    bases: &[Base<'_>],
+    candidates: &[&'q Condition],
+    most: i64,
+) -> Result<Option<&'q Condition>, DbError> {
+    if candidates.is_empty() {
+        return Ok(None);
+    }
     // One statement for all: on PostgreSQL each costs a round trip.
     let mut sql = Sql::new(conn.engine(), "");
     for (number, condition) in candidates.iter().enumerate() {
@@ -80,7 +137,7 @@ pub(super) async fn choose<'q>(
 /// is walked for few matches. To fill a page of `limit` rows of which one in n meets the condition,
 /// the walk reads n times as many; both cost the same where the square of what is found is `limit`
 /// times all. Half of that, because counting costs as well.
-async fn rows_max(conn: &mut Conn, entity: &Entity, limit: i64) -> Result<i64, DbError> {
+pub(super) async fn rows_max(conn: &mut Conn, entity: &Entity, limit: i64) -> Result<i64, DbError> {
     let mut sql = Sql::new(conn.engine(), "SELECT MAX(");
     sql.push(entity.key).push(") FROM ").push(entity.table.split(" JOIN ").next().unwrap_or_default());
     let (newest,): (Option<i64>,) = conn.generated(sql).one().await?;
@@ -109,7 +166,9 @@ pub(super) fn rows(
                 sql.push(" AND ");
             }
             sql.push("c.key = ").bind(key).push(" AND ");
-            let by_prefix = condition.op == Op::Eq && matches!(condition.operand, Operand::Text(_));
+            let by_prefix = compile::by_prefix(sql.engine())
+                && condition.op == Op::Eq
+                && matches!(condition.operand, Operand::Text(_));
             if by_prefix {
                 prefixed(sql, "c.value", condition);
             }
@@ -131,7 +190,7 @@ pub(super) fn rows(
                     compile::scope(sql, column, query);
                     sql.push(" AND ");
                 }
-                let by_prefix = attribute.indexed == Indexed::Prefix;
+                let by_prefix = compile::by_prefix(sql.engine()) && attribute.indexed == Indexed::Prefix;
                 if by_prefix {
                     prefixed(sql, attribute.column, condition);
                 }

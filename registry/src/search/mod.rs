@@ -12,13 +12,15 @@ mod entity;
 mod order;
 mod page;
 mod query;
+mod scan;
 mod select;
 #[cfg(test)]
 mod tests;
+mod ties;
 mod token;
 mod traces;
 
-pub use compile::{conditions, measured_on, scope};
+pub use compile::{Owner, conditions, measured_on, scope};
 pub use entity::{Attribute, Child, Entity, Indexed, Kind};
 pub use page::{Page, page, page_of_any};
 pub use query::{

@@ -78,9 +78,8 @@ impl Select<'_> {
     pub(super) fn after(&self, sql: &mut Sql, phase: Phase, position: &Position) {
         if let (Phase::Present, Some(key), Some(order)) = (phase, position.keys.first(), self.orders.first())
         {
-            // What the index can seek to; the exact predicate follows.
-            sql.push(" AND ");
-            self.bound(sql, 0, order, key, if order.ascending { " >= " } else { " <= " });
+            // The exact predicate follows.
+            self.from(sql, order, key);
         }
         sql.push(" AND ");
         let mut open = 0;
@@ -121,7 +120,8 @@ impl Select<'_> {
 
     /// Appends `<value of order i> <op> <key>`.
     fn bound(&self, sql: &mut Sql, i: usize, order: &Order, key: &Key, op: &'static str) {
-        let prefix = matches!(op, " >= " | " <= ") && matches!(key, Key::Text(_)) && self.has_prefix(order);
+        let sought = matches!(op, " >= " | " <= ") && matches!(key, Key::Text(_));
+        let prefix = sought && compile::by_prefix(sql.engine()) && self.has_prefix(order);
         if prefix {
             prefix_of(sql, i, order);
         } else {
@@ -129,12 +129,11 @@ impl Select<'_> {
         }
         sql.push(op);
         match key {
-            Key::Text(text) if prefix => sql.bind(text.chars().take(PREFIX_CHARS).collect::<String>()),
-            Key::Text(text) => sql.bind(text.as_str()),
-            Key::Int(number) => sql.bind(*number),
-            Key::Float(bits) => sql.bind(f64::from_bits(*bits)),
-            Key::Nan | Key::Missing => sql.push("NULL"),
-        };
+            Key::Text(text) if prefix => {
+                sql.bind(text.chars().take(PREFIX_CHARS).collect::<String>());
+            }
+            key => bind_key(sql, key),
+        }
     }
 
     /// Whether rows may lack a value under this order.
@@ -167,8 +166,8 @@ impl Select<'_> {
                 class(sql, i, order);
                 sql.push(", ");
             }
-            // The index of texts holds a prefix: it gives the order but for longer values.
-            if i == 0 && self.has_prefix(order) {
+            // An index of prefixes gives the order but for longer values.
+            if i == 0 && compile::by_prefix(sql.engine()) && self.has_prefix(order) {
                 prefix_of(sql, 0, order);
                 sql.push(direction(order)).push(", ");
             }
@@ -176,11 +175,77 @@ impl Select<'_> {
             sql.push(direction(order));
         }
     }
+
+    /// Appends ` AND …`: the first order's value is that of `key` or comes later, as its index can seek.
+    pub(super) fn from(&self, sql: &mut Sql, order: &Order, key: &Key) {
+        sql.push(" AND ");
+        self.bound(sql, 0, order, key, if order.ascending { " >= " } else { " <= " });
+    }
+
+    /// Appends ` AND …`: the first order's value lies between what [`Select::between`] says, which are
+    /// values that an index holds whole.
+    pub(super) fn between(&self, sql: &mut Sql, order: &Order) {
+        let (later, earlier) = if order.ascending { (" > ", " < ") } else { (" < ", " > ") };
+        for (key, op) in [(self.between.after, later), (self.between.before, earlier)] {
+            let Some(key) = key else { continue };
+            sql.push(" AND ");
+            self.indexed(sql, order);
+            sql.push(op);
+            bind_key(sql, key);
+        }
+    }
+
+    /// Appends the first order's value as its index holds it.
+    pub(super) fn indexed(&self, sql: &mut Sql, order: &Order) {
+        if compile::by_prefix(sql.engine()) && self.has_prefix(order) {
+            prefix_of(sql, 0, order);
+        } else {
+            value(sql, 0, order);
+        }
+    }
+
+    /// Appends from where the first order's values are read, where one index gives them, with what
+    /// limits them to this search.
+    pub(super) fn values(&self, sql: &mut Sql, order: &Order) {
+        let scope = self.entity.scope;
+        match (&order.field, self.child(order)) {
+            (Field::Attribute(attribute), _) => {
+                sql.push_table(self.entity.table, self.entity.walk(attribute, order.ascending));
+                sql.push(" WHERE TRUE");
+                if let Some(column) = scope {
+                    sql.push(" AND ");
+                    compile::scope_to(sql, column, self.ids);
+                }
+                self.first_order(sql, order, Phase::Present);
+                for base in self.bases {
+                    base(sql);
+                }
+            }
+            (field, Some(child)) => {
+                sql.push(child.table).push(" o0 WHERE o0.key = ").bind(key_name(order));
+                if scope.is_some() {
+                    sql.push(" AND ");
+                    compile::scope_to(sql, "o0.experiment_id", self.ids);
+                }
+                sql.push(if matches!(field, Field::Metric(_)) { " AND o0.is_nan = FALSE" } else { "" });
+            }
+            (_, None) => {}
+        }
+    }
 }
 
 /// Appends `n.<column> <op> o<i>.<column>`.
 fn against(sql: &mut Sql, column: &'static str, op: &'static str, i: usize) {
     sql.push("n.").push(column).push(op).push_alias("o", i).push(".").push(column);
+}
+
+fn bind_key(sql: &mut Sql, key: &Key) {
+    match key {
+        Key::Text(text) => sql.bind(text.as_str()),
+        Key::Int(number) => sql.bind(*number),
+        Key::Float(bits) => sql.bind(f64::from_bits(*bits)),
+        Key::Nan | Key::Missing => sql.push("NULL"),
+    };
 }
 
 fn value(sql: &mut Sql, i: usize, order: &Order) {
@@ -207,7 +272,7 @@ fn class(sql: &mut Sql, i: usize, order: &Order) {
     sql.push("ELSE 0 END");
 }
 
-fn direction(order: &Order) -> &'static str {
+pub(super) fn direction(order: &Order) -> &'static str {
     if order.ascending { " ASC" } else { " DESC" }
 }
 

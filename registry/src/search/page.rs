@@ -1,10 +1,11 @@
 //! Reads one page of a search.
 
 use super::{
-    driver,
+    driver::{self, Driver},
     entity::Entity,
     query::{Field, Order, Position, Query, Sorted},
     select::{Base, Phase, Select},
+    ties::{self, Between},
 };
 use crate::db::{Conn, DbError, sql::Sql};
 use futures::future::BoxFuture;
@@ -14,6 +15,13 @@ use futures::future::BoxFuture;
 pub struct Page<T> {
     pub rows: Vec<T>,
     pub next: Option<Position>,
+}
+
+/// Runs a statement and completes its rows.
+pub trait Load<T>: for<'c> Fn(&'c mut Conn, Sql) -> BoxFuture<'c, Result<Vec<T>, DbError>> + Sync {}
+impl<T, L> Load<T> for L where
+    L: for<'c> Fn(&'c mut Conn, Sql) -> BoxFuture<'c, Result<Vec<T>, DbError>> + Sync
+{
 }
 
 /// Rows of `entity` that meet `query` and `base`, after `position`. `load` runs the statement and
@@ -29,7 +37,7 @@ pub async fn page<T, L>(
 ) -> Result<Page<T>, DbError>
 where
     T: Sorted + Send,
-    L: for<'c> Fn(&'c mut Conn, Sql) -> BoxFuture<'c, Result<Vec<T>, DbError>> + Sync,
+    L: Load<T>,
 {
     page_of_any(conn, entity, query, &[base], position, limit, load).await
 }
@@ -47,7 +55,7 @@ pub async fn page_of_any<T, L>(
 ) -> Result<Page<T>, DbError>
 where
     T: Sorted + Send,
-    L: for<'c> Fn(&'c mut Conn, Sql) -> BoxFuture<'c, Result<Vec<T>, DbError>> + Sync,
+    L: Load<T>,
 {
     let orders = total_order(entity, query);
     let Some(first) = orders.first() else {
@@ -58,6 +66,10 @@ where
         return Ok(Page { rows: Vec::new(), next: None });
     }
     let driver = driver::choose(conn, entity, query, bases, limit).await?;
+    let driver = driver.as_ref();
+    if driver.is_some_and(Driver::is_empty) {
+        return Ok(Page { rows: Vec::new(), next: None });
+    }
     let phases = Phase::of(first);
     let mut rows: Vec<T> = Vec::new();
     let mut last_phase = 0;
@@ -68,10 +80,14 @@ where
         }
         let wanted = limit + 1 - rows.len();
         let ids = query.experiment_ids.as_slice();
-        let select = Select { entity, query, orders: &orders, ids, bases, driver, limit: wanted as i64 };
+        let between = Between::default();
+        let select =
+            Select { entity, query, orders: &orders, ids, bases, driver, limit: wanted as i64, between };
         let after = position.filter(|position| usize::from(position.phase) == number);
-        let sql = select.sql(conn.engine(), *phase, after);
-        let found = load(conn, sql).await?;
+        let found = match phase {
+            Phase::Present => ties::rows(conn, &select, after, &load).await?,
+            Phase::Nan | Phase::Missing => load(conn, select.sql(conn.engine(), *phase, after)).await?,
+        };
         // The row that only tells that there is more does not decide where the page ends.
         if rows.len() < limit && !found.is_empty() {
             last_phase = number;

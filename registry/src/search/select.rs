@@ -3,9 +3,11 @@
 //! index gives the order of several experiments together, from the first rows of each.
 
 use super::{
-    compile, driver,
+    compile::{self, Owner},
+    driver::Driver,
     entity::{Child, Entity},
-    query::{Condition, Field, Order, Position, Query},
+    query::{Field, Order, Position, Query},
+    ties::Between,
 };
 use crate::db::{Engine, sql::Sql};
 
@@ -27,9 +29,11 @@ pub(super) struct Select<'q> {
     pub ids: &'q [i64],
     /// Rows meet one of them.
     pub bases: &'q [Base<'q>],
-    /// A condition that few rows meet.
-    pub driver: Option<&'q Condition>,
+    /// Few rows, which are all that can meet the query.
+    pub driver: Option<&'q Driver<'q>>,
     pub limit: i64,
+    /// Of the first order's values, in its present phase.
+    pub between: Between<'q>,
 }
 
 /// Where the first order's value is: rows that have one come before NaN before those that lack it.
@@ -55,7 +59,7 @@ impl Phase {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Start {
     Order,
-    /// `driver`: rows that meet a condition.
+    /// `driver`: few rows that can meet the query.
     Driver,
     /// `driver`: the page's rows, which are only to be put in order.
     Parts,
@@ -79,9 +83,9 @@ impl Select<'_> {
     pub fn sql(&self, engine: Engine, phase: Phase, position: Option<&Position>) -> Sql {
         let mut sql = Sql::new(engine, "");
         let columns = self.entity.columns;
-        if let Some(condition) = self.driver {
-            sql.push("WITH driver AS MATERIALIZED (");
-            driver::rows(&mut sql, self.entity, self.query, self.bases, condition, true);
+        if let Some(driver) = self.driver {
+            sql.push("WITH driver (owner) AS MATERIALIZED (");
+            driver.rows(&mut sql, self.entity, self.query, self.bases);
             sql.push(") SELECT ").push(columns);
             self.rows(&mut sql, Start::Driver, phase, position);
         } else if self.has_parts() {
@@ -135,9 +139,10 @@ impl Select<'_> {
         }
         if let Some(order) = self.orders.first() {
             self.first_order(sql, order, phase);
+            self.between(sql, order);
         }
         if start != Start::Parts {
-            self.predicates(sql);
+            self.predicates(sql, self.owner(start, phase));
             if let Some(position) = position {
                 self.after(sql, phase, position);
             }
@@ -198,12 +203,23 @@ impl Select<'_> {
         }
     }
 
-    fn predicates(&self, sql: &mut Sql) {
+    /// The key as what comes first has it: SQLite compares it before it reads the row itself.
+    fn owner(&self, start: Start, phase: Phase) -> Owner {
+        let child = self.orders.first().and_then(|order| self.child(order));
+        match (start, child) {
+            (Start::Order, Some(child)) if phase != Phase::Missing => Owner::new("o0.", child.owner),
+            (Start::Order, _) => Owner::of(self.entity),
+            (Start::Driver | Start::Parts, _) => Owner::new("driver.", "owner"),
+        }
+    }
+
+    fn predicates(&self, sql: &mut Sql, owner: Owner) {
         if let Some(column) = self.entity.scope {
             sql.push(" AND ");
             compile::scope_to(sql, column, self.ids);
         }
         any_of(sql, self.bases);
-        compile::conditions(sql, self.entity, self.query, self.driver);
+        let met = self.driver.and_then(Driver::met);
+        compile::conditions(sql, self.entity, self.query, owner, met);
     }
 }

@@ -222,7 +222,46 @@ fn filters() -> Vec<Filter> {
             run.run.end_time_ms.is_some_and(|t| t <= 3)
         }),
         (condition(attribute("user_id"), Op::Like, kind("USER%")), |_| false),
+        (condition(attribute("user_id"), Op::Ne, kind("user 1")), |run| run.run.user_id != "user 1"),
+        (condition(attribute("run_name"), Op::Ilike, kind("%N 3")), |run| run.run.name == "run 3"),
+        (condition(attribute("end_time"), Op::Ne, Operand::Int(3)), |run| {
+            run.run.end_time_ms.is_some_and(|t| t != 3)
+        }),
+        // Longer than what the index holds, and told apart by what comes after.
+        (condition(param("long"), Op::Like, kind("x%2")), |run| {
+            run.params.iter().any(|p| p.value.ends_with("x2"))
+        }),
+        (condition(param("long"), Op::Ne, kind(&format!("{}2", "x".repeat(210)))), |run| {
+            run.params.iter().any(|p| p.key == "long" && !p.value.ends_with("x2"))
+        }),
+        (condition(param("kind"), Op::Like, kind("%none%")), |_| false),
+        (condition(Field::Tag("team".into()), Op::IsNotNull, Operand::Nothing), |_| true),
+        (
+            condition(Field::Tag("team".into()), Op::NotIn, Operand::Texts(vec!["a".into(), "B".into()])),
+            |run| run.tags.iter().any(|t| t.value == "Ä"),
+        ),
     ]
+}
+
+/// Pages of one row, for which few rows are many: each condition is met by a walk through an order too.
+#[tokio::test]
+async fn a_condition_keeps_the_same_rows_however_they_are_found() {
+    each_engine(|url| async move {
+        let db = Db::open(&url).await.unwrap();
+        fill(&db, 40).await;
+        let mut conn = db.snapshot().await.unwrap();
+        for (one, keeps) in &filters() {
+            let one = query(vec![one.clone()], by(&[(metric("acc"), false)]));
+            let everything = all_pages(&mut conn, &query(Vec::new(), one.orders.clone()), 100).await;
+            let expected: Vec<RunDetails> = everything.into_iter().filter(keeps).collect();
+            for size in [1, 40] {
+                assert_eq!(ids(&all_pages(&mut conn, &one, size).await), ids(&expected), "{one:?}");
+            }
+        }
+        drop(conn);
+        db.close().await;
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -244,6 +283,42 @@ async fn conditions_keep_what_they_say_alone_and_together() {
                 assert_eq!(ids(&found), ids(&expected), "{first:?} and {second:?}");
             }
         }
+        drop(conn);
+        db.close().await;
+    })
+    .await;
+}
+
+/// So many runs are equal that they are not sorted but read in the order that decides among them.
+#[tokio::test]
+async fn pages_of_ties_keep_the_promised_order() {
+    each_engine(|url| async move {
+        let db = Db::open(&url).await.unwrap();
+        fill(&db, 3000).await;
+        let mut conn = db.snapshot().await.unwrap();
+        let one = Query { experiment_ids: vec![EXPERIMENT], ..Query::default() };
+        let everything = pages_of(&mut conn, &one, ViewType::ActiveOnly, 5000).await;
+        let mut orders = Vec::new();
+        for ascending in [true, false] {
+            for field in [Field::Tag("team".into()), param("kind"), metric("loss"), param("long")] {
+                orders.push(by(&[(field, ascending)]));
+            }
+            for name in ["status", "user_id", "run_name", "end_time"] {
+                orders.push(by(&[(attribute(name), ascending)]));
+            }
+        }
+        for orders in orders {
+            let mut expected = everything.clone();
+            expected.sort_by(|a, b| compare(a, b, &orders));
+            let one = Query { orders: orders.clone(), ..one.clone() };
+            for size in [90, 700] {
+                let found = pages_of(&mut conn, &one, ViewType::ActiveOnly, size).await;
+                assert!(ids(&found) == ids(&expected), "{orders:?} in pages of {size}");
+            }
+        }
+        let seen = conn.take_seen();
+        assert!(seen.iter().any(|sql| sql.text().contains(" OFFSET ")), "none looked for ties");
+        assert!(seen.iter().any(|sql| sql.text().contains("c.value = ")), "none were found");
         drop(conn);
         db.close().await;
     })

@@ -1,8 +1,7 @@
 //! What can be asked of traces beyond their own rows: spans, assessments, runs and prompts.
 
 use super::{
-    compile::{self, PREFIX_CHARS},
-    entity::Entity,
+    compile::{self, Owner, PREFIX_CHARS},
     query::{Condition, Field, Op, Operand, Query},
 };
 use crate::db::sql::Sql;
@@ -44,11 +43,12 @@ pub(super) fn of_spans(query: &Query) -> Vec<&Condition> {
 }
 
 /// Appends ` AND …`: some span meets all of `conditions`.
-pub(super) fn one_span(sql: &mut Sql, entity: &Entity, conditions: &[&Condition]) {
+pub(super) fn one_span(sql: &mut Sql, owner: Owner, conditions: &[&Condition]) {
     if conditions.is_empty() {
         return;
     }
-    sql.push(" AND EXISTS (SELECT 1 FROM spans s WHERE s.tid = ").push(entity.key);
+    sql.push(" AND EXISTS (SELECT 1 FROM spans s WHERE s.tid = ");
+    owner.push(sql);
     for condition in conditions {
         sql.push(" AND ");
         span(sql, condition);
@@ -111,51 +111,46 @@ fn in_content(name: &str, pattern: &str) -> String {
 }
 
 /// Appends a predicate on the trace's row.
-pub(super) fn related(
-    sql: &mut Sql,
-    entity: &Entity,
-    query: &Query,
-    field: &TraceField,
-    condition: &Condition,
-) {
+pub(super) fn related(sql: &mut Sql, owner: Owner, query: &Query, field: &TraceField, condition: &Condition) {
     match field {
         TraceField::Assessment { .. } => {
             let absent = condition.op == Op::IsNull;
             sql.push(if absent { "NOT (" } else { "(" });
-            sql.push("EXISTS (SELECT 1 FROM trace_assessments a WHERE a.tid = ").push(entity.key);
-            sql.push(" AND ");
+            sql.push("EXISTS (SELECT 1 FROM trace_assessments a WHERE a.tid = ");
+            owner.push(sql).push(" AND ");
             assessment(sql, field, condition);
             // What was said of a session is said of each of its traces.
             sql.push(") OR EXISTS (SELECT 1 FROM trace_metadata own CROSS JOIN trace_metadata m ");
-            sql.push("CROSS JOIN trace_assessments a WHERE own.tid = ").push(entity.key);
-            sql.push(" AND own.key = ").bind(SESSION).push(" AND ");
+            sql.push("CROSS JOIN trace_assessments a WHERE own.tid = ");
+            owner.push(sql).push(" AND own.key = ").bind(SESSION).push(" AND ");
             same_session(sql, query);
             sql.push(" AND a.tid = m.tid AND a.of_session = TRUE AND ");
             assessment(sql, field, condition);
             sql.push("))");
         }
         TraceField::Issue => {
-            sql.push("EXISTS (SELECT 1 FROM trace_assessments a WHERE a.tid = ").push(entity.key);
-            sql.push(" AND a.kind = 'issue' AND ");
+            sql.push("EXISTS (SELECT 1 FROM trace_assessments a WHERE a.tid = ");
+            owner.push(sql).push(" AND a.kind = 'issue' AND ");
             compile::compare(sql, "a.name", condition.op, &condition.operand);
             sql.push(")");
         }
         TraceField::Run => {
             sql.push("(EXISTS (SELECT 1 FROM trace_runs l WHERE l.trace_id = t.trace_id AND ");
             compile::compare(sql, "l.run_id", condition.op, &condition.operand);
-            sql.push(") OR EXISTS (SELECT 1 FROM trace_metadata m WHERE m.tid = ").push(entity.key);
-            sql.push(" AND m.key = ").bind(SOURCE_RUN).push(" AND ");
+            sql.push(") OR EXISTS (SELECT 1 FROM trace_metadata m WHERE m.tid = ");
+            owner.push(sql).push(" AND m.key = ").bind(SOURCE_RUN).push(" AND ");
             compile::compare(sql, "m.value", condition.op, &condition.operand);
             sql.push("))");
         }
         TraceField::Prompt => {
-            sql.push("EXISTS (SELECT 1 FROM trace_prompts p WHERE p.tid = ").push(entity.key).push(" AND ");
+            sql.push("EXISTS (SELECT 1 FROM trace_prompts p WHERE p.tid = ");
+            owner.push(sql).push(" AND ");
             compile::compare(sql, "p.prompt", condition.op, &condition.operand);
             sql.push(")");
         }
         _ => {
             sql.push("TRUE");
-            one_span(sql, entity, &[condition]);
+            one_span(sql, owner, &[condition]);
         }
     }
 }
@@ -164,7 +159,10 @@ pub(super) fn related(
 fn same_session(sql: &mut Sql, query: &Query) {
     compile::scope(sql, "m.experiment_id", query);
     sql.push(" AND m.key = ").bind(SESSION);
-    sql.push(" AND substr(m.value, 1, 200) = substr(own.value, 1, 200) AND m.value = own.value");
+    if compile::by_prefix(sql.engine()) {
+        sql.push(" AND substr(m.value, 1, 200) = substr(own.value, 1, 200)");
+    }
+    sql.push(" AND m.value = own.value");
 }
 
 /// Appends that assessment `a` is valid, of that kind and name, and its value as asked.
@@ -261,7 +259,9 @@ pub(super) fn by_index(
 
 /// Appends what an index of the first characters can seek.
 fn prefix(sql: &mut Sql, indexed: &'static str, condition: &Condition) {
-    if let Operand::Text(text) = &condition.operand {
+    if compile::by_prefix(sql.engine())
+        && let Operand::Text(text) = &condition.operand
+    {
         let start: String = text.chars().take(PREFIX_CHARS).collect();
         sql.push(" AND ").push(indexed).push(" = ").bind(start);
     }

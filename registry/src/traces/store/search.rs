@@ -76,7 +76,7 @@ pub async fn counts(conn: &mut Conn, queries: &[&Query]) -> Result<i64, DbError>
     for query in queries {
         sql.push(" AND ");
         search::scope(&mut sql, "t.experiment_id", query);
-        search::conditions(&mut sql, &TRACES, query, None);
+        search::conditions(&mut sql, &TRACES, query, search::Owner::of(&TRACES), None);
     }
     Ok(conn.generated(sql).scalar().await?.unwrap_or_default())
 }
