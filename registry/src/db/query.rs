@@ -138,6 +138,26 @@ impl Conn {
         Ok(now_ms)
     }
 
+    /// For statements of this transaction that look at very many rows: PostgreSQL reads those in the order
+    /// of the table, with several processes, where an index would lead to and fro. SQLite's indexes hold
+    /// what such statements look at.
+    pub async fn expect_many_rows(&mut self, many: bool) -> Result<(), DbError> {
+        let sql = match (self.engine(), many) {
+            (Engine::Sqlite, _) => return Ok(()),
+            (Engine::Postgres, true) => {
+                "SELECT set_config('enable_indexscan', 'off', TRUE), set_config('parallel_setup_cost', '1000', TRUE)"
+            }
+            (Engine::Postgres, false) => {
+                "SELECT set_config('enable_indexscan', 'on', TRUE), \
+                 set_config('parallel_setup_cost', $1, TRUE)"
+            }
+        };
+        let query = self.query(sql);
+        let query = if many { query } else { query.bind(super::open::PARALLEL_SETUP_COST) };
+        query.execute().await?;
+        Ok(())
+    }
+
     /// Whether the engine still answers.
     pub async fn ping(&mut self) -> Result<(), DbError> {
         let answer = match &mut self.inner {

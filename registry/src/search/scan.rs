@@ -50,15 +50,22 @@ pub(super) async fn rows(
     most: i64,
     limit: usize,
 ) -> Result<Option<Vec<i64>>, DbError> {
+    if conditions.is_empty() {
+        return Ok(None);
+    }
     let most = most.min((limit.saturating_mul(ROWS_PER_WANTED)) as i64);
+    let mut few = None;
+    conn.expect_many_rows(true).await?;
     for condition in conditions.iter().take(SCANNED_MAX) {
         let sql = statement(conn.engine(), entity, query, bases, condition, most);
         let found: Vec<(i64,)> = conn.generated(sql).all().await?;
         if (found.len() as i64) < most {
-            return Ok(Some(found.into_iter().map(|(key,)| key).collect()));
+            few = Some(found.into_iter().map(|(key,)| key).collect());
+            break;
         }
     }
-    Ok(None)
+    conn.expect_many_rows(false).await?;
+    Ok(few)
 }
 
 /// The first `most` rows that meet the condition.
