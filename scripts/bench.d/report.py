@@ -49,9 +49,11 @@ GROWTH = [
     ("by_metric_p50_ms", "metric, newest", "`runs_started`"),
     ("by_tag_p50_ms", "a rare tag, newest", "`tags_value`"),
     ("order_by_param_p50_ms", "ordered by a param", "`params_value`"),
+    ("order_by_common_tag_p50_ms", "ordered by a tag with two values", "`runs_started`"),
     ("deep_page_p50_ms", "ordered by a metric, after half of all", "`latest_metrics_value`"),
     ("nothing_matches_p50_ms", "a param that no run has", "`params_value`"),
-    ("no_pattern_matches_p50_ms", "a `LIKE` that nothing matches", "none"),
+    ("no_pattern_matches_p50_ms", "a `LIKE` that nothing matches", "`params_value`"),
+    ("pattern_matches_some_p50_ms", "a `LIKE` that one run in a hundred matches", "`params_value`"),
     ("log_metric_p50_ms", "log-metric", "primary keys"),
 ]
 VERSION_GROWTH = [

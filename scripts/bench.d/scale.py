@@ -22,10 +22,14 @@ SEARCHES = {
     "by_tag_p50_ms": ("tags.commit = 'v77'", [], 50),
     "newest_p50_ms": ("", [], 50),
     "order_by_param_p50_ms": ("", ["params.p0"], 50),
+    # Half of the runs have the value with which the page begins.
+    "order_by_common_tag_p50_ms": ("", ["tags.team"], 50),
     # An index tells that nothing matches.
     "nothing_matches_p50_ms": ("metrics.loss < 0.5 and params.p1 = 'nothing'", ["metrics.acc DESC"], 50),
-    # No index can tell; every run is looked at.
+    # No index can tell; every value of the param is looked at.
     "no_pattern_matches_p50_ms": ("params.p1 LIKE '%nothing%'", ["metrics.acc DESC"], 50),
+    # One in a hundred runs: the values are looked at, then the runs in their order.
+    "pattern_matches_some_p50_ms": ("params.p1 LIKE '%v77%'", ["metrics.acc DESC"], 50),
 }
 VERSION_SEARCHES = {
     "versions_newest_p50_ms": ("", []),

@@ -41,6 +41,21 @@ def test_life(model):
     model.same("GET", "logged-models/$model")
 
 
+def test_long_values(model):
+    params = [{"key": "prompt", "value": "x" * 9000}]
+    model.same("POST", "logged-models/$model/params", {"model_id": "$model", "params": params})
+    model.same("GET", "logged-models/$model")
+
+
+def test_a_model_knows_its_versions_but_not_their_copies(model):
+    model.same("PATCH", "logged-models/$model", {"model_id": "$model", "status": "LOGGED_MODEL_READY"})
+    for name, source, named in (("first-$unique", "models:/$model", True), ("copy-$unique", "models:/first-$unique/1", False)):
+        model.same("POST", "registered-models/create", {"name": name})
+        body = {"name": name, "source": source}
+        model.same("POST", "model-versions/create", {**body, "model_id": "$model"} if named else body)
+    model.same("GET", "logged-models/$model")
+
+
 def test_metrics_of_a_model(model):
     model.same(
         "POST",

@@ -14,9 +14,6 @@ use std::{str::FromStr as _, time::Duration};
 
 /// Reading connections of SQLite: two cores gain nothing from more.
 const SQLITE_READERS: u32 = 4;
-/// Pages that a reader keeps, in KiB (negative, as SQLite has it): the inner pages of the indexes of a
-/// million runs, without which every step of a walk reads several.
-const SQLITE_READER_CACHE: &str = "-24000";
 /// PostgreSQL connections of one server process.
 const POSTGRES_CONNECTIONS: u32 = 16;
 /// Starting workers takes longer than reading a page of a search, whose cost the planner takes for a
@@ -113,12 +110,7 @@ async fn open_sqlite(url: &str, create: bool) -> Result<Db, OpenError> {
         .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None)
-        .connect_lazy_with(
-            options
-                .create_if_missing(false)
-                .pragma("query_only", "ON")
-                .pragma("cache_size", SQLITE_READER_CACHE),
-        );
+        .connect_lazy_with(options.create_if_missing(false).pragma("query_only", "ON"));
     Ok(Db { pools: Pools::Sqlite { readers, writer: SqliteWriter::start(writer) } })
 }
 

@@ -13,13 +13,23 @@ pub use observe::{Metrics, RequestId};
 pub use problem::{ApiError, ApiJson};
 
 use crate::app::App;
-use axum::{Router, middleware};
+use axum::{
+    Router,
+    http::{HeaderValue, header::X_CONTENT_TYPE_OPTIONS},
+    middleware,
+};
+use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
 
-/// Wraps the whole service: outermost first, a request id and a log line, then the guard.
+/// Wraps the whole service: outermost first, a request id and a log line, then the guard. No browser
+/// is to guess what an answer is.
 pub fn wrap(router: Router, app: &App) -> Router {
     let guard = HostGuard::new(app.config.listen, &app.config.allowed_hosts);
     router
-        .layer(tower_http::catch_panic::CatchPanicLayer::custom(problem::panicked))
+        .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(middleware::from_fn_with_state(guard, guard::check))
+        .layer(SetResponseHeaderLayer::if_not_present(
+            X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ))
         .layer(middleware::from_fn_with_state(app.metrics.clone(), observe::observe))
 }

@@ -24,7 +24,7 @@ const PAIRS_MAX: usize = 1000;
 /// A new model, pending until its files are there.
 pub async fn create(app: &App, mut new: NewModel) -> Result<LoggedModel, LoggedModelsError> {
     check_name(new.name.as_deref())?;
-    check_params(&mut new.params)?;
+    check_params(&new.params)?;
     check_tags(&mut new.tags)?;
     validate::length("model_type", &new.model_type, 500)?;
     validate::length("source_run_id", &new.source_run_id, 256)?;
@@ -75,10 +75,11 @@ fn check_name(name: Option<&str>) -> Result<(), LoggedModelsError> {
     Ok(validate::length("name", name, 500)?)
 }
 
-fn check_params(params: &mut [KeyValue]) -> Result<(), LoggedModelsError> {
+/// Values are kept whole, of any length.
+fn check_params(params: &[KeyValue]) -> Result<(), LoggedModelsError> {
     check_count(params.len())?;
-    for param in &mut *params {
-        validate::param(param, "")?;
+    for param in params {
+        validate::param_key(param, "")?;
     }
     Ok(validate::unique_params(params)?)
 }
@@ -142,12 +143,8 @@ pub async fn finalize(app: &App, model_id: String, status: Status) -> Result<Log
 }
 
 /// Logs parameters, once each; the same value again is fine.
-pub async fn log_params(
-    app: &App,
-    model_id: String,
-    mut params: Vec<KeyValue>,
-) -> Result<(), LoggedModelsError> {
-    check_params(&mut params)?;
+pub async fn log_params(app: &App, model_id: String, params: Vec<KeyValue>) -> Result<(), LoggedModelsError> {
+    check_params(&params)?;
     app.db
         .write((model_id, params), |tx, (model_id, params)| {
             Box::pin(async move {

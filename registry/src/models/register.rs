@@ -209,7 +209,10 @@ async fn insert(tx: &mut Conn, input: &Input) -> Result<Version, ModelsError> {
         // An imported logged model knows its versions already.
         imported::settle(tx, version_id, &new.uid, importing, cause).await?;
         action = "model_version.imported";
-    } else if let Some(model_id) = &new.logged_model_id {
+    } else if asked.logged_model_id.as_deref().is_some_and(|id| !id.is_empty())
+        && let Some(model_id) = &new.logged_model_id
+    {
+        // Of a copy of a version its model does not learn.
         tell_logged_model(tx, model_id, &asked.name, number).await?;
     }
     let subject = format!("{}@{number}", asked.name);

@@ -129,12 +129,17 @@ pub fn tag(tag: &mut KeyValue, path: &str) -> Result<(), RunsError> {
     Ok(())
 }
 
-/// Checks a parameter and cuts its value to what is kept.
+/// Checks a run's parameter and cuts its value to what is kept.
 pub fn param(param: &mut KeyValue, path: &str) -> Result<(), RunsError> {
-    name(&join(path, "key"), &param.key)?;
-    length("Param key", &param.key, KEY_MAX)?;
+    param_key(param, path)?;
     truncate(&mut param.value, PARAM_VALUE_MAX);
     Ok(())
+}
+
+/// Checks a parameter's key.
+pub fn param_key(param: &KeyValue, path: &str) -> Result<(), RunsError> {
+    name(&join(path, "key"), &param.key)?;
+    length("Param key", &param.key, KEY_MAX)
 }
 
 pub fn metric(logged: &LoggedMetric, path: &str) -> Result<(), RunsError> {
