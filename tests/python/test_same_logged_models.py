@@ -49,7 +49,10 @@ def test_long_values(model):
 
 def test_a_model_knows_its_versions_but_not_their_copies(model):
     model.same("PATCH", "logged-models/$model", {"model_id": "$model", "status": "LOGGED_MODEL_READY"})
-    for name, source, named in (("first-$unique", "models:/$model", True), ("copy-$unique", "models:/first-$unique/1", False)):
+    for name, source, named in (
+        ("first-$unique", "models:/$model", True),
+        ("copy-$unique", "models:/first-$unique/1", False),
+    ):
         model.same("POST", "registered-models/create", {"name": name})
         body = {"name": name, "source": source}
         model.same("POST", "model-versions/create", {**body, "model_id": "$model"} if named else body)
