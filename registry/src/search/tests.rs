@@ -53,6 +53,7 @@ async fn add_run(tx: &mut Conn, i: i64) -> Result<(), DbError> {
     if i % 2 == 0 {
         metrics.push(metric("acc", i as f64));
     }
+    metrics.push(metric("zero", if i % 4 < 2 { 0.0 } else { -0.0 }));
     store::log_metrics(tx, &run, metrics.iter()).await?;
     let pair = |key: &str, value: String| KeyValue { key: key.to_owned(), value };
     if i % 5 != 0 {
@@ -300,7 +301,9 @@ async fn pages_of_ties_keep_the_promised_order() {
         let everything = pages_of(&mut conn, &one, ViewType::ActiveOnly, 5000).await;
         let mut orders = Vec::new();
         for ascending in [true, false] {
-            for field in [Field::Tag("team".into()), param("kind"), metric("loss"), param("long")] {
+            let keys =
+                [param("kind"), param("long"), metric("loss"), metric("zero"), Field::Tag("team".into())];
+            for field in keys {
                 orders.push(by(&[(field, ascending)]));
             }
             for name in ["status", "user_id", "run_name", "end_time"] {

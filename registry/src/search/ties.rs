@@ -12,6 +12,7 @@ use super::{
     select::{Phase, Select},
 };
 use crate::db::{Conn, DbError, sql::Sql};
+use std::cmp::Ordering;
 
 /// Values of the first order that rows lie between, neither included.
 #[derive(Clone, Copy, Default)]
@@ -47,7 +48,8 @@ pub(super) async fn rows<T: Send, L: Load<T>>(
             let query = Query { conditions: vec![equal], orders: Vec::new(), ..select.query.clone() };
             let orders = select.orders.get(1..).unwrap_or_default();
             let own = Select { query: &query, orders, limit, between: Between::default(), ..*select };
-            let within = position.filter(|position| position.keys.first() == Some(&value));
+            let within =
+                position.filter(|position| position.keys.first().is_some_and(|key| same(key, &value)));
             let within = within.map(|position| Position {
                 phase: 0,
                 keys: position.keys.get(1..).unwrap_or_default().to_vec(),
@@ -58,6 +60,16 @@ pub(super) async fn rows<T: Send, L: Load<T>>(
             return Ok(rows);
         }
         (passed, position) = (Some(value), None);
+    }
+}
+
+/// Whether the engines take both for equal, as they do 0 and -0.
+fn same(a: &Key, b: &Key) -> bool {
+    match (a, b) {
+        (Key::Float(a), Key::Float(b)) => {
+            f64::from_bits(*a).partial_cmp(&f64::from_bits(*b)) == Some(Ordering::Equal)
+        }
+        (a, b) => a == b,
     }
 }
 
