@@ -152,7 +152,7 @@ fn said(span: &Span, key: &str) -> Option<String> {
         Value::Text(text) if text.is_empty() => None,
         Value::Text(text) => Some(without_nul(&text)),
         Value::Null => None,
-        other => Some(other.to_json()),
+        _ => span.attribute_json(key).map(without_nul),
     }
 }
 

@@ -4,6 +4,7 @@ mod content;
 mod proto_json;
 
 use super::value::Value;
+use serde::de::IgnoredAny;
 use std::collections::HashMap;
 
 /// Names of attributes that mean something to MLflow (mlflow/tracing/constant.py).
@@ -12,6 +13,8 @@ pub mod key {
     pub const INPUTS: &str = "mlflow.spanInputs";
     pub const OUTPUTS: &str = "mlflow.spanOutputs";
     pub const SPAN_TYPE: &str = "mlflow.spanType";
+    pub const MESSAGE_FORMAT: &str = "mlflow.message.format";
+    pub const CHAT_TOOLS: &str = "mlflow.chat.tools";
     pub const USAGE: &str = "mlflow.chat.tokenUsage";
     pub const COST: &str = "mlflow.llm.cost";
     pub const MODEL: &str = "mlflow.llm.model";
@@ -80,6 +83,13 @@ pub struct Event {
     pub attributes: Vec<(String, Value)>,
 }
 
+impl Event {
+    /// The value of an attribute; of a key that comes twice the last.
+    pub fn attribute(&self, key: &str) -> Option<&Value> {
+        self.attributes.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Link {
     pub trace: [u8; 16],
@@ -106,14 +116,15 @@ impl Span {
         Value::parse(self.attribute_json(key)?)
     }
 
-    /// Attributes as they are kept; of a key that comes twice the last value counts.
+    /// Attributes as they are kept; of a key that comes twice the last value counts. Text that is
+    /// itself JSON of a text, an object or a list stands for what it says.
     pub fn json_attributes(values: Vec<(String, Value)>) -> Vec<(String, String)> {
         let last: HashMap<String, usize> =
             values.iter().enumerate().map(|(i, (key, _))| (key.clone(), i)).collect();
         let mut attributes = Vec::with_capacity(last.len());
         for (i, (key, value)) in values.into_iter().enumerate() {
             if last.get(&key) == Some(&i) {
-                attributes.push((key, value.to_json()));
+                attributes.push((key, unfolded(value)));
             }
         }
         attributes
@@ -133,7 +144,52 @@ impl Span {
 
     /// Sets an attribute; what it was before goes.
     pub fn set_attribute(&mut self, key: &str, value: &Value) {
+        self.set_attribute_json(key, value.to_json());
+    }
+
+    /// Sets an attribute to text that is kept as it is.
+    pub fn set_attribute_json(&mut self, key: &str, json: String) {
         self.attributes.retain(|(name, _)| name != key);
-        self.attributes.push((key.to_owned(), value.to_json()));
+        self.attributes.push((key.to_owned(), json));
+    }
+}
+
+/// The JSON text that is kept of an attribute: of text that is JSON, the text itself. That a number
+/// or a truth value was meant cannot be told from text, so these stay text.
+fn unfolded(value: Value) -> String {
+    match value {
+        Value::Text(text) if is_json_of_more(&text) => text,
+        value => value.to_json(),
+    }
+}
+
+fn is_json_of_more(text: &str) -> bool {
+    let start = text.trim_start_matches([' ', '\t', '\n', '\r']);
+    start.starts_with(['"', '[', '{']) && serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_is_json_of_more_stands_for_what_it_says() {
+        for (text, kept) in [
+            (r#"{"q":1}"#, r#"{"q":1}"#),
+            (" [1,2]", " [1,2]"),
+            (r#""quoted""#, r#""quoted""#),
+            (r#""{}""#, r#""{}""#),
+            ("5", r#""5""#),
+            ("true", r#""true""#),
+            ("null", r#""null""#),
+            ("plain", r#""plain""#),
+            ("[1,", r#""[1,""#),
+            ("[x]", r#""[x]""#),
+            ("", r#""""#),
+        ] {
+            assert_eq!(unfolded(text.into()), kept, "{text}");
+        }
+        let list = Value::List(vec![Value::from("[1]"), Value::Int(2)]);
+        assert_eq!(unfolded(list), r#"["[1]", 2]"#);
     }
 }
