@@ -132,6 +132,12 @@ fn attributes_of_frameworks() {
             &[("ai.operationId", "ai.streamText.doStream"), ("mlflow.spanInputs", "{}")],
             &[("spanType", r#""LLM""#)],
         ),
+    ]);
+}
+
+#[test]
+fn attributes_of_agents() {
+    check(&[
         (
             &[
                 ("entity.type", "agent"),
