@@ -1,5 +1,6 @@
 """Spans that arrive at /v1/traces read back as MLflow's own server has them, whichever tool sent them."""
 
+import math
 import uuid
 
 import mlflow
@@ -23,9 +24,14 @@ SPANS = {
     "numbers": ({"mlflow.spanInputs": "5", "mlflow.spanOutputs": "true", "n": "null", "f": 1.5, "b": True},),
     "structures": ({"mlflow.spanInputs": {"a": '{"b":1}'}, "mlflow.spanOutputs": ["[1]"]},),
     "nested": ({"mlflow.spanInputs": '"{\\"a\\":1}"', "other": '"[1]"', "broken": '{"a":', "blank": ' {"a": 1} '},),
+    "not finite": (
+        {"mlflow.spanInputs": {"a": [math.inf, -math.inf]}, "mlflow.spanOutputs": '{"a":Infinity}'},
+        ("e", {"a": math.inf, "b": "NaN"}),
+    ),
     "usage": ({"mlflow.chat.tokenUsage": '{"input_tokens":1,"output_tokens":2,"total_tokens":3}'},),
     "chat preview": ({"mlflow.spanInputs": '{"messages":[{"role":"user","content":"hello"}]}'},),
     "session": ({"session.id": "s", "user.id": "u"},),
+    "empty session": ({"session.id": "", "gen_ai.conversation.id": "c"},),
     "session of json": ({"gen_ai.conversation.id": '{"a":1}', "user.id": '"u"'},),
     "tags": ({"mlflow.traceTag.a": '"t"', "mlflow.traceTag.b": '{"b":1}', "mlflow.traceTag.c": "5"},),
     "known type": ({"mlflow.spanType": "TOOL", "langfuse.observation.type": "agent"},),
@@ -213,7 +219,8 @@ def any_value(value):
         case int():
             return {"intValue": str(value)}
         case float():
-            return {"doubleValue": value}
+            special = {math.inf: "Infinity", -math.inf: "-Infinity"}
+            return {"doubleValue": special.get(value, value)}
         case list():
             return {"arrayValue": {"values": [any_value(item) for item in value]}}
         case dict():
@@ -232,6 +239,7 @@ def kept(side, trace_id):
     info = trace.info
     return {
         "attributes": {name: value for name, value in span.attributes.items() if name != "mlflow.llm.cost"},
+        "events": [(event.name, event.attributes) for event in span.events],
         "span": (span.inputs, span.outputs, span.span_type),
         "previews": (info.request_preview, info.response_preview),
         "data": (trace.data.request, trace.data.response),

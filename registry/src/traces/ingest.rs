@@ -111,8 +111,10 @@ impl Batch {
             self.end_ms = self.end_ms.max(Some(span.end_time_ns / 1_000_000));
         }
         if self.session.is_none() {
-            let said = ["session.id", "gen_ai.conversation.id"].into_iter().find_map(|key| said(span, key));
-            self.session = said.and_then(limits::session);
+            // One that there is counts, though it may say nothing.
+            let mut keys = ["session.id", "gen_ai.conversation.id"].into_iter();
+            let key = keys.find(|key| span.attribute_json(key).is_some());
+            self.session = key.and_then(|key| said(span, key)).and_then(limits::session);
         }
         self.user = self.user.take().or_else(|| said(span, "user.id"));
         if span.parent.is_none() {

@@ -24,14 +24,35 @@ pub enum Value {
 }
 
 impl Value {
-    /// The value in JSON text; `None` where it is none.
+    /// The value in JSON text; `None` where it is none. Python writes NaN and infinities, which
+    /// JSON does not have.
     pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            // Python writes what JSON does not have.
-            "NaN" => Some(Self::Double(f64::NAN)),
-            "Infinity" => Some(Self::Double(f64::INFINITY)),
-            "-Infinity" => Some(Self::Double(f64::NEG_INFINITY)),
-            _ => serde_json::from_str(text).ok(),
+        match serde_json::from_str(text) {
+            Ok(value) => Some(value),
+            Err(_) if NOT_FINITE.iter().any(|(word, _)| text.contains(word)) => {
+                serde_json::from_str::<Self>(&marked(text)).ok()?.unmarked()
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// What was meant before [`marked`].
+    fn unmarked(self) -> Option<Self> {
+        match self {
+            Self::Text(text) => match text.strip_prefix('s') {
+                Some(text) => Some(text.into()),
+                None => {
+                    NOT_FINITE.iter().find(|(word, _)| *word == text).map(|(_, number)| Self::Double(*number))
+                }
+            },
+            Self::List(items) => items.into_iter().map(Self::unmarked).collect::<Option<_>>().map(Self::List),
+            Self::Map(entries) => {
+                let entry = |(key, value): (String, Self)| {
+                    Some((key.strip_prefix('s')?.to_owned(), value.unmarked()?))
+                };
+                entries.into_iter().map(entry).collect::<Option<_>>().map(Self::Map)
+            }
+            value => Some(value),
         }
     }
 
@@ -112,6 +133,50 @@ impl Value {
             }
         }
     }
+}
+
+const NOT_FINITE: [(&str, f64); 3] =
+    [("NaN", f64::NAN), ("-Infinity", f64::NEG_INFINITY), ("Infinity", f64::INFINITY)];
+
+/// JSON with the words for numbers that JSON does not have as texts, and every other text behind an `s`.
+fn marked(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() * 2);
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        let word = NOT_FINITE.iter().find(|(word, _)| rest.starts_with(word));
+        let length = match word {
+            _ if next == '"' => {
+                let end = end_of_text(rest);
+                out.push_str("\"s");
+                out.push_str(&rest[1..end]);
+                end
+            }
+            Some((word, _)) => {
+                write_text(&mut out, word);
+                word.len()
+            }
+            None => {
+                out.push(next);
+                next.len_utf8()
+            }
+        };
+        rest = &rest[length..];
+    }
+    out
+}
+
+/// Where the text ends with whose quote this begins.
+fn end_of_text(json: &str) -> usize {
+    let mut escaped = false;
+    for (at, byte) in json.bytes().enumerate().skip(1) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => return at + 1,
+            _ => {}
+        }
+    }
+    json.len()
 }
 
 fn write_text(out: &mut String, text: &str) {
@@ -262,13 +327,40 @@ mod tests {
         assert_eq!(Value::parse("{"), None);
     }
 
+    #[test]
+    fn numbers_that_json_does_not_have_are_read_anywhere() {
+        for text in [
+            "NaN",
+            "[NaN, Infinity, -Infinity, -1, null]",
+            r#"{"a": {"b": NaN}, "NaN": "NaN", "s": "s", "e\"NaN\\": "Infinity\\"}"#,
+            r#"["ä NaN", "NaN", Infinity]"#,
+        ] {
+            assert_eq!(Value::parse(text).unwrap().to_json(), text);
+        }
+        for text in [
+            "{NaN: 1}",
+            "NaN1",
+            "-NaN",
+            "[NaN",
+            "NaNNaN",
+            "\"NaN",
+            "\"NaN\\",
+            "nan",
+            "+Infinity",
+            "[\"\"NaN]",
+        ] {
+            assert_eq!(Value::parse(text), None, "{text}");
+        }
+    }
+
     fn any_value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
             any::<bool>().prop_map(Value::Bool),
             any::<i64>().prop_map(Value::Int),
-            (proptest::num::f64::NORMAL | proptest::num::f64::ZERO).prop_map(Value::Double),
-            "\\PC{0,10}".prop_map(Value::Text),
+            (proptest::num::f64::NORMAL | proptest::num::f64::ZERO | proptest::num::f64::INFINITE)
+                .prop_map(Value::Double),
+            "\\PC{0,10}|[\"\\\\NaN]{0,6}".prop_map(Value::Text),
         ];
         leaf.prop_recursive(4, 32, 4, |inner| {
             prop_oneof![
@@ -285,7 +377,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_read_or_none(text in "\\PC{0,60}") {
+        fn any_text_is_read_or_none(text in "\\PC{0,60}|([\"\\\\,:{}\\[\\]ä]|NaN|-?Infinity){0,20}") {
             let _ = Value::parse(&text);
         }
     }

@@ -165,7 +165,8 @@ fn unfolded(value: Value) -> String {
 
 fn is_json_of_more(text: &str) -> bool {
     let start = text.trim_start_matches([' ', '\t', '\n', '\r']);
-    start.starts_with(['"', '[', '{']) && serde_json::from_str::<IgnoredAny>(text).is_ok()
+    let is_json = || serde_json::from_str::<IgnoredAny>(text).is_ok() || Value::parse(text).is_some();
+    start.starts_with(['"', '[', '{']) && is_json()
 }
 
 #[cfg(test)]
@@ -179,6 +180,8 @@ mod tests {
             (" [1,2]", " [1,2]"),
             (r#""quoted""#, r#""quoted""#),
             (r#""{}""#, r#""{}""#),
+            (r#"{"loss":NaN}"#, r#"{"loss":NaN}"#),
+            ("NaN", r#""NaN""#),
             ("5", r#""5""#),
             ("true", r#""true""#),
             ("null", r#""null""#),
