@@ -30,6 +30,10 @@ use begin::begin_postgres;
 use futures::future::BoxFuture;
 use sqlx::{PgPool, SqlitePool};
 
+/// What indexes on text hold of a value on PostgreSQL, whose entries have 2.7 KB at most; see
+/// `migrations/`.
+pub const PREFIX_CHARS: usize = 200;
+
 /// Which engine a connection speaks to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
@@ -38,6 +42,12 @@ pub enum Engine {
 }
 
 impl Engine {
+    /// Whether indexes on text hold only [`PREFIX_CHARS`] of a value. SQLite's hold all of it: of an index
+    /// on an expression it reads the row as well.
+    pub const fn indexes_prefixes(self) -> bool {
+        matches!(self, Self::Postgres)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Sqlite => "sqlite",

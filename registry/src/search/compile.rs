@@ -5,20 +5,7 @@ use super::{
     query::{Condition, DatasetField, DatasetScope, Field, Op, Operand, Query},
     traces,
 };
-use crate::db::{
-    Engine,
-    sql::{Sql, Value},
-};
-
-/// What indexes on text hold of a value on PostgreSQL, whose entries have 2.7 KB at most; see
-/// `migrations/`.
-pub(super) const PREFIX_CHARS: usize = 200;
-
-/// Whether indexes on text hold only [`PREFIX_CHARS`] of a value. SQLite's hold all of it: of an index
-/// on an expression it reads the row as well.
-pub(super) fn by_prefix(engine: Engine) -> bool {
-    engine == Engine::Postgres
-}
+use crate::db::sql::{Sql, Value};
 
 /// Where a statement has the internal key of the row that conditions are about.
 #[derive(Clone, Copy)]

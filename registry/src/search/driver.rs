@@ -2,14 +2,14 @@
 //! those costs less than walking an order's index for few matches.
 
 use super::{
-    compile::{self, PREFIX_CHARS},
+    compile,
     entity::{Attribute, Child, Entity, Indexed},
     query::{Condition, DatasetField, Field, Op, Operand, Query},
     scan,
     select::Base,
     traces::{self, TraceField},
 };
-use crate::db::{Conn, DbError, sql::Sql};
+use crate::db::{Conn, DbError, PREFIX_CHARS, sql::Sql};
 
 /// Rows that a condition which drives a search may find, whatever the size of the table.
 const ROWS_MIN: i64 = 500;
@@ -166,7 +166,7 @@ pub(super) fn rows(
                 sql.push(" AND ");
             }
             sql.push("c.key = ").bind(key).push(" AND ");
-            let by_prefix = compile::by_prefix(sql.engine())
+            let by_prefix = sql.engine().indexes_prefixes()
                 && condition.op == Op::Eq
                 && matches!(condition.operand, Operand::Text(_));
             if by_prefix {
@@ -190,7 +190,7 @@ pub(super) fn rows(
                     compile::scope(sql, column, query);
                     sql.push(" AND ");
                 }
-                let by_prefix = compile::by_prefix(sql.engine()) && attribute.indexed == Indexed::Prefix;
+                let by_prefix = sql.engine().indexes_prefixes() && attribute.indexed == Indexed::Prefix;
                 if by_prefix {
                     prefixed(sql, attribute.column, condition);
                 }

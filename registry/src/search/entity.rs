@@ -69,7 +69,7 @@ pub struct Attribute {
 pub enum Indexed {
     No,
     Whole,
-    /// By the first [`super::PREFIX_CHARS`] characters.
+    /// By the first [`PREFIX_CHARS`](crate::db::PREFIX_CHARS) characters.
     Prefix,
     /// No two rows have the same value.
     Unique,

@@ -1,12 +1,12 @@
 //! The parts of a page's statement that put its rows in order and go on after a position.
 
 use super::{
-    compile::{self, PREFIX_CHARS},
+    compile,
     entity::{Child, Indexed},
     query::{Field, Key, Order, Position},
     select::{Phase, Select},
 };
-use crate::db::sql::Sql;
+use crate::db::{PREFIX_CHARS, sql::Sql};
 
 impl Select<'_> {
     /// Rows of `phase` of the first order.
@@ -121,7 +121,7 @@ impl Select<'_> {
     /// Appends `<value of order i> <op> <key>`.
     fn bound(&self, sql: &mut Sql, i: usize, order: &Order, key: &Key, op: &'static str) {
         let sought = matches!(op, " >= " | " <= ") && matches!(key, Key::Text(_));
-        let prefix = sought && compile::by_prefix(sql.engine()) && self.has_prefix(order);
+        let prefix = sought && sql.engine().indexes_prefixes() && self.has_prefix(order);
         if prefix {
             prefix_of(sql, i, order);
         } else {
@@ -167,7 +167,7 @@ impl Select<'_> {
                 sql.push(", ");
             }
             // An index of prefixes gives the order but for longer values.
-            if i == 0 && compile::by_prefix(sql.engine()) && self.has_prefix(order) {
+            if i == 0 && sql.engine().indexes_prefixes() && self.has_prefix(order) {
                 prefix_of(sql, 0, order);
                 sql.push(direction(order)).push(", ");
             }
@@ -197,7 +197,7 @@ impl Select<'_> {
 
     /// Appends the first order's value as its index holds it.
     pub(super) fn indexed(&self, sql: &mut Sql, order: &Order) {
-        if compile::by_prefix(sql.engine()) && self.has_prefix(order) {
+        if sql.engine().indexes_prefixes() && self.has_prefix(order) {
             prefix_of(sql, 0, order);
         } else {
             value(sql, 0, order);

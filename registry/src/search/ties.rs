@@ -3,7 +3,6 @@
 //! so many share a value they are read in the order that decides among them, by its own index.
 
 use super::{
-    compile::PREFIX_CHARS,
     driver,
     entity::{Indexed, Kind},
     order,
@@ -11,7 +10,7 @@ use super::{
     query::{Condition, Field, Key, Op, Operand, Position, Query},
     select::{Phase, Select},
 };
-use crate::db::{Conn, DbError, sql::Sql};
+use crate::db::{Conn, DbError, PREFIX_CHARS, sql::Sql};
 use std::cmp::Ordering;
 
 /// Values of the first order that rows lie between, neither included.

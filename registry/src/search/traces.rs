@@ -1,10 +1,10 @@
 //! What can be asked of traces beyond their own rows: spans, assessments, runs and prompts.
 
 use super::{
-    compile::{self, Owner, PREFIX_CHARS},
+    compile::{self, Owner},
     query::{Condition, Field, Op, Operand, Query},
 };
-use crate::db::sql::Sql;
+use crate::db::{PREFIX_CHARS, sql::Sql};
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum TraceField {
@@ -159,7 +159,7 @@ pub(super) fn related(sql: &mut Sql, owner: Owner, query: &Query, field: &TraceF
 fn same_session(sql: &mut Sql, query: &Query) {
     compile::scope(sql, "m.experiment_id", query);
     sql.push(" AND m.key = ").bind(SESSION);
-    if compile::by_prefix(sql.engine()) {
+    if sql.engine().indexes_prefixes() {
         sql.push(" AND substr(m.value, 1, 200) = substr(own.value, 1, 200)");
     }
     sql.push(" AND m.value = own.value");
@@ -259,7 +259,7 @@ pub(super) fn by_index(
 
 /// Appends what an index of the first characters can seek.
 fn prefix(sql: &mut Sql, indexed: &'static str, condition: &Condition) {
-    if compile::by_prefix(sql.engine())
+    if sql.engine().indexes_prefixes()
         && let Operand::Text(text) = &condition.operand
     {
         let start: String = text.chars().take(PREFIX_CHARS).collect();
