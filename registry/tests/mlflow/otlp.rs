@@ -68,7 +68,7 @@ async fn spans_make_a_trace_in_any_order() {
             assert_snapshot!(serde_json::to_string_pretty(&whole.body["trace"]["trace_info"]).unwrap(), @r#"
             {
               "execution_duration": "1s",
-              "request_preview": "\"{\\\"q\\\": 1}\"",
+              "request_preview": "{\"q\": 1}",
               "request_time": "1970-01-01T00:00:01Z",
               "state": "OK",
               "tags": {
@@ -97,7 +97,28 @@ async fn spans_make_a_trace_in_any_order() {
                 {
                   "key": "mlflow.chat.tokenUsage",
                   "value": {
-                    "string_value": "{\"input_tokens\": 1, \"output_tokens\": 2, \"total_tokens\": 3}"
+                    "kvlist_value": {
+                      "values": [
+                        {
+                          "key": "input_tokens",
+                          "value": {
+                            "int_value": 1
+                          }
+                        },
+                        {
+                          "key": "output_tokens",
+                          "value": {
+                            "int_value": 2
+                          }
+                        },
+                        {
+                          "key": "total_tokens",
+                          "value": {
+                            "int_value": 3
+                          }
+                        }
+                      ]
+                    }
                   }
                 },
                 {
@@ -121,7 +142,7 @@ async fn spans_make_a_trace_in_any_order() {
             assert_snapshot!(serde_json::to_string_pretty(&file.body["spans"][0]).unwrap(), @r#"
             {
               "attributes": {
-                "mlflow.spanInputs": "\"{\\\"q\\\": 1}\"",
+                "mlflow.spanInputs": "{\"q\": 1}",
                 "mlflow.traceRequestId": "\"tr-0af7651916cd43dd8448eb211c80319c\"",
                 "mlflow.traceTag.mlflow.traceName": "\"order\"",
                 "mlflow.traceTag.team": "\"blue\"",
