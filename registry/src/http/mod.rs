@@ -20,14 +20,14 @@ use axum::{
 };
 use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
 
-/// Wraps the whole service: outermost first, a request id and a log line, then the guard. No browser
-/// is to guess what an answer is.
+/// Wraps the whole service: outermost first, a request id and a log line, then that no browser guesses
+/// what an answer is, then the guard.
 pub fn wrap(router: Router, app: &App) -> Router {
     let guard = HostGuard::new(app.config.listen, &app.config.allowed_hosts);
     router
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(middleware::from_fn_with_state(guard, guard::check))
-        .layer(SetResponseHeaderLayer::if_not_present(
+        .layer(SetResponseHeaderLayer::overriding(
             X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
         ))

@@ -51,7 +51,7 @@ fn explain(why: &NoUi) -> Response {
          below /api/v1.\n",
         env!("CARGO_PKG_VERSION")
     );
-    ([(header::X_CONTENT_TYPE_OPTIONS, "nosniff"), (header::CACHE_CONTROL, "no-store")], text).into_response()
+    ([(header::CACHE_CONTROL, "no-store")], text).into_response()
 }
 
 fn not_found() -> Response {
@@ -78,7 +78,6 @@ fn answer(asset: std::io::Result<Option<Asset>>, path: &str, request: &HeaderMap
         headers.insert(name, HeaderValue::from_static(value));
     };
     set(header::CACHE_CONTROL, cache_control(path));
-    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(header::REFERRER_POLICY, "same-origin");
     set(header::CONTENT_SECURITY_POLICY, POLICY);
     if !path.starts_with(TRACE_RENDERER) {

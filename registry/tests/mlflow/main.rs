@@ -11,6 +11,7 @@ mod bad_input;
 mod concurrent;
 mod experiments;
 mod graphql;
+mod headers;
 mod history;
 mod inputs;
 mod logged_models;

@@ -55,11 +55,10 @@ fn local(file: File, size_bytes: u64, name: &str) -> Response {
 }
 
 /// What keeps a browser from running a file.
-fn about(name: &str) -> [(HeaderName, String); 4] {
+fn about(name: &str) -> [(HeaderName, String); 3] {
     [
         (header::CONTENT_TYPE, content_type(name).to_owned()),
         (header::CONTENT_DISPOSITION, disposition(name)),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
         (header::CACHE_CONTROL, "no-cache".to_owned()),
     ]
 }

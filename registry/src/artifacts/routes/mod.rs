@@ -153,7 +153,6 @@ async fn small_document(app: &App, digest: &Digest) -> Result<Response, ApiError
     let headers = [
         (header::ETAG, format!("\"{digest}\"")),
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
         (header::CACHE_CONTROL, "no-cache".to_owned()),
     ];
     Ok((headers, text).into_response())
