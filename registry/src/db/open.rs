@@ -16,9 +16,6 @@ use std::{str::FromStr as _, time::Duration};
 const SQLITE_READERS: u32 = 4;
 /// PostgreSQL connections of one server process.
 const POSTGRES_CONNECTIONS: u32 = 16;
-/// Starting workers takes longer than reading a page of a search, whose cost the planner takes for a
-/// share of the whole; what really reads a large table is still worth them.
-pub(super) const PARALLEL_SETUP_COST: &str = "20000";
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -121,7 +118,9 @@ async fn open_postgres(url: &str) -> Result<Db, OpenError> {
         // Our statements run for milliseconds; compiling one whose cost the planner overrates, as it
         // does for tables without statistics yet, takes longer than running it.
         // Every query of ours is served by an index, whose pages are in memory or on a solid-state disk.
-        .options([("jit", "off"), ("random_page_cost", "1.1"), ("parallel_setup_cost", PARALLEL_SETUP_COST)]);
+        // Starting workers takes longer than reading a page of a search, whose cost the planner takes for
+        // a share of the whole; what really reads a large table is still worth them.
+        .options([("jit", "off"), ("random_page_cost", "1.1"), ("parallel_setup_cost", "20000")]);
     let pool = PgPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)
         .test_before_acquire(false)

@@ -147,14 +147,12 @@ impl Conn {
             (Engine::Postgres, true) => {
                 "SELECT set_config('enable_indexscan', 'off', TRUE), set_config('parallel_setup_cost', '1000', TRUE)"
             }
+            // NULL: what the connection was opened with.
             (Engine::Postgres, false) => {
-                "SELECT set_config('enable_indexscan', 'on', TRUE), \
-                 set_config('parallel_setup_cost', $1, TRUE)"
+                "SELECT set_config('enable_indexscan', NULL, TRUE), set_config('parallel_setup_cost', NULL, TRUE)"
             }
         };
-        let query = self.query(sql);
-        let query = if many { query } else { query.bind(super::open::PARALLEL_SETUP_COST) };
-        query.execute().await?;
+        self.query(sql).execute().await?;
         Ok(())
     }
 
@@ -231,5 +229,43 @@ impl Query<'_> {
             Self::Sqlite(c, q) => q.fetch_optional(c).await?.map(|r| r.try_get::<T, _>(0)).transpose()?,
             Self::Postgres(c, q) => q.fetch_optional(c).await?.map(|r| r.try_get::<T, _>(0)).transpose()?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Db, testing::each_engine};
+    use super::*;
+
+    /// What the planner is told: of index scans, of parallel workers.
+    async fn told(conn: &mut Conn) -> (String, String) {
+        let sql = "SELECT current_setting('enable_indexscan'), current_setting('parallel_setup_cost')";
+        conn.query(sql).one().await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn many_rows_are_expected_until_said_otherwise() {
+        each_engine(|url| async move {
+            let db = Db::open(&url).await.unwrap();
+            let mut conn = db.search_snapshot().await.unwrap();
+            if conn.engine() == Engine::Postgres {
+                let before = told(&mut conn).await;
+                assert_eq!(before, ("on".into(), "20000".into()));
+                conn.expect_many_rows(true).await.unwrap();
+                assert_eq!(told(&mut conn).await, ("off".into(), "1000".into()));
+                conn.expect_many_rows(false).await.unwrap();
+                assert_eq!(told(&mut conn).await, before);
+                // Also where a search ends before it says so.
+                conn.expect_many_rows(true).await.unwrap();
+                drop(conn);
+                assert_eq!(told(&mut db.search_snapshot().await.unwrap()).await, before);
+            } else {
+                conn.expect_many_rows(true).await.unwrap();
+                conn.expect_many_rows(false).await.unwrap();
+                drop(conn);
+            }
+            db.close().await;
+        })
+        .await;
     }
 }
