@@ -121,7 +121,7 @@ impl Select<'_> {
     /// Appends `<value of order i> <op> <key>`.
     fn bound(&self, sql: &mut Sql, i: usize, order: &Order, key: &Key, op: &'static str) {
         let sought = matches!(op, " >= " | " <= ") && matches!(key, Key::Text(_));
-        let prefix = sought && sql.engine().indexes_prefixes() && self.has_prefix(order);
+        let prefix = sought && self.has_prefix(sql, order);
         if prefix {
             prefix_of(sql, i, order);
         } else {
@@ -145,12 +145,13 @@ impl Select<'_> {
     }
 
     /// Whether the order's index holds a prefix of its text.
-    fn has_prefix(&self, order: &Order) -> bool {
-        match order.field {
+    fn has_prefix(&self, sql: &Sql, order: &Order) -> bool {
+        let is_text = match order.field {
             Field::Attribute(attribute) => attribute.indexed == Indexed::Prefix,
             Field::Metric(_) => false,
             _ => self.child(order).is_some(),
-        }
+        };
+        is_text && sql.engine().indexes_prefixes()
     }
 
     pub(super) fn order(&self, sql: &mut Sql, phase: Phase) {
@@ -167,7 +168,7 @@ impl Select<'_> {
                 sql.push(", ");
             }
             // An index of prefixes gives the order but for longer values.
-            if i == 0 && sql.engine().indexes_prefixes() && self.has_prefix(order) {
+            if i == 0 && self.has_prefix(sql, order) {
                 prefix_of(sql, 0, order);
                 sql.push(direction(order)).push(", ");
             }
@@ -197,7 +198,7 @@ impl Select<'_> {
 
     /// Appends the first order's value as its index holds it.
     pub(super) fn indexed(&self, sql: &mut Sql, order: &Order) {
-        if sql.engine().indexes_prefixes() && self.has_prefix(order) {
+        if self.has_prefix(sql, order) {
             prefix_of(sql, 0, order);
         } else {
             value(sql, 0, order);

@@ -81,6 +81,8 @@ impl Select<'_> {
                 // What is joined for its attribute comes in the order of its own indexes.
                 matches!(attribute.indexed, Indexed::Whole | Indexed::Prefix)
                     && self.entity.walk(attribute, asked.ascending).is_some()
+                    // Few are made in the same millisecond: looking for them would only cost.
+                    && self.entity.natural.first().is_none_or(|(name, _)| *name != attribute.name)
                     && !self.entity.table.contains(" JOIN ")
             }
             _ => self.child(asked).is_some_and(|child| child.indexed && child.latest.is_none()),
