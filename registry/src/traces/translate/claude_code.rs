@@ -1,7 +1,7 @@
-//! Claude Code: `span.type` says which part of a session a span is; content that its user keeps to
-//! himself is `<REDACTED>`.
+//! Claude Code: `span.type` says which part of a session a span is; content that is not
+//! to be told is `<REDACTED>`.
 
-use super::{decoded, said, says_something};
+use super::{decoded, meant, said, says_something};
 use crate::traces::{
     span::{Event, Span},
     usage::Tokens,
@@ -74,10 +74,7 @@ pub fn output_of_event(span: &Span) -> Option<String> {
     let is_output = |event: &&Event| event.name == "tool.output" && part(span) == Some(Part::Tool);
     span.events.iter().filter(is_output).find_map(|event| {
         ["output", "content", "diff"].into_iter().find_map(|key| {
-            let value = match event.attribute(key)? {
-                Value::Text(text) => decoded(text),
-                value => value.clone(),
-            };
+            let value = meant(event.attribute(key)?.clone());
             let json = value.to_json();
             (says_something(&json) && value.as_text() != Some(REDACTED)).then_some(json)
         })

@@ -1,6 +1,6 @@
 //! Inputs and outputs that come as events: Spring AI's, OpenTelemetry's messages, a tool's output.
 
-use super::{claude_code, decoded, says_something};
+use super::{claude_code, meant, says_something};
 use crate::traces::{
     span::{Event, Span},
     value::Value,
@@ -19,7 +19,7 @@ pub fn inputs(span: &Span) -> Option<String> {
 
 pub fn outputs(span: &Span) -> Option<String> {
     let choice = |event: &Event| {
-        let role = || event.attribute("role").map_or_else(|| "assistant".into(), value_of);
+        let role = || event.attribute("role").cloned().map_or_else(|| "assistant".into(), meant);
         (event.name == "gen_ai.choice").then(role)
     };
     spring(span, "gen_ai.content.completion", "gen_ai.completion")
@@ -40,15 +40,8 @@ fn messages(span: &Span, role: impl Fn(&Event) -> Option<Value>) -> Option<Strin
     let message = |event: &Event| {
         let role = role(event)?;
         let content = event.attribute("content").filter(|content| says_something(&content.to_json()))?;
-        Some(Value::Map(vec![("role".to_owned(), role), ("content".to_owned(), value_of(content))]))
+        Some(Value::Map(vec![("role".to_owned(), role), ("content".to_owned(), meant(content.clone()))]))
     };
     let messages: Vec<Value> = span.events.iter().filter_map(message).collect();
     (!messages.is_empty()).then(|| Value::List(messages).to_json())
-}
-
-fn value_of(value: &Value) -> Value {
-    match value {
-        Value::Text(text) => decoded(text),
-        value => value.clone(),
-    }
 }

@@ -264,3 +264,11 @@ fn model_of_request(span: &Span) -> Option<String> {
 fn decoded(text: &str) -> Value {
     Value::parse(text).unwrap_or_else(|| text.into())
 }
+
+/// What a value says: of text, what is [`decoded`].
+fn meant(value: Value) -> Value {
+    match value {
+        Value::Text(text) => decoded(&text),
+        value => value,
+    }
+}

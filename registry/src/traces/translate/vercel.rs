@@ -1,6 +1,6 @@
 //! Vercel's AI SDK: the attributes of a call to a model are the parts of its request and response.
 
-use super::{decoded, first};
+use super::{decoded, first, meant};
 use crate::traces::{span::Span, value::Value};
 
 pub const OPERATION: &str = "ai.operationId";
@@ -22,7 +22,7 @@ pub fn inputs(span: &Span) -> Option<String> {
             && let Value::List(tools) = value
         {
             // The SDK writes each tool as text.
-            *tools = tools.drain(..).map(|tool| unwrapped(unwrapped_once(tool))).collect();
+            *tools = tools.drain(..).map(|tool| unwrapped(meant(tool))).collect();
         }
     }
     object(parts)
@@ -50,12 +50,5 @@ fn object(parts: Vec<(String, Value)>) -> Option<String> {
 
 /// Text that is JSON, perhaps of text that is JSON, stands for what it says.
 fn unwrapped(value: Value) -> Value {
-    unwrapped_once(unwrapped_once(value))
-}
-
-fn unwrapped_once(value: Value) -> Value {
-    match value {
-        Value::Text(text) => decoded(&text),
-        value => value,
-    }
+    meant(meant(value))
 }
