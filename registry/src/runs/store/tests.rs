@@ -209,3 +209,31 @@ async fn a_page_may_be_longer_than_a_statement_binds() {
     })
     .await;
 }
+
+/// Short and long pages are read by statements of their own.
+#[tokio::test]
+async fn a_run_is_the_same_on_a_short_and_on_a_long_page() {
+    each(|tx, ()| {
+        Box::pin(async move {
+            let run = run(tx, "a").await.unwrap();
+            let metrics = [
+                metric("loss", 0.1, 7, -3),
+                metric("nan", f64::NAN, 8, i64::MAX),
+                metric("most", f64::INFINITY, 9, 0),
+            ];
+            log_metrics(tx, &run, metrics.iter()).await.unwrap();
+            log_params(tx, &run, &[pair("depth", "3"), pair("empty", "")]).await.unwrap();
+            set_tags(tx, &run, &[pair("team", "blue")]).await.unwrap();
+            log_models(tx, &run, ModelRole::Input, &[("m-1".to_owned(), 0)]).await.unwrap();
+            log_models(tx, &run, ModelRole::Output, &[("m-2".to_owned(), 4)]).await.unwrap();
+            let short = details(tx, vec![run.clone()]).await.unwrap();
+            let page: Vec<Run> = (0..300).map(|n| Run { rid: run.rid + n, ..run.clone() }).collect();
+            let long = details(tx, page).await.unwrap();
+            assert_eq!(short[0].metrics.len() + short[0].params.len() + short[0].tags.len(), 6);
+            assert_eq!((short[0].model_inputs.len(), short[0].model_outputs[0].step), (1, 4));
+            assert_eq!(format!("{:?}", long[0]), format!("{:?}", short[0]));
+            Ok(())
+        })
+    })
+    .await;
+}
