@@ -25,6 +25,7 @@ pub mod models;
 mod native;
 pub mod promotion;
 pub mod provenance;
+mod python_json;
 pub mod runs;
 pub mod search;
 mod service;

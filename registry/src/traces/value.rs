@@ -1,5 +1,6 @@
 //! A value of a span's attribute: read from OTLP, kept as JSON text, handed back as either.
 
+use crate::python_json;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{Error, MapAccess, SeqAccess, Visitor},
@@ -29,21 +30,16 @@ impl Value {
     pub fn parse(text: &str) -> Option<Self> {
         match serde_json::from_str(text) {
             Ok(value) => Some(value),
-            Err(_) if NOT_FINITE.iter().any(|(word, _)| text.contains(word)) => {
-                serde_json::from_str::<Self>(&marked(text)).ok()?.unmarked()
-            }
-            Err(_) => None,
+            Err(_) => serde_json::from_str::<Self>(&python_json::marked(text)?).ok()?.unmarked(),
         }
     }
 
-    /// What was meant before [`marked`].
+    /// What was meant before [`python_json::marked`].
     fn unmarked(self) -> Option<Self> {
         match self {
             Self::Text(text) => match text.strip_prefix('s') {
                 Some(text) => Some(text.into()),
-                None => {
-                    NOT_FINITE.iter().find(|(word, _)| *word == text).map(|(_, number)| Self::Double(*number))
-                }
+                None => python_json::number(&text).map(Self::Double),
             },
             Self::List(items) => items.into_iter().map(Self::unmarked).collect::<Option<_>>().map(Self::List),
             Self::Map(entries) => {
@@ -133,50 +129,6 @@ impl Value {
             }
         }
     }
-}
-
-const NOT_FINITE: [(&str, f64); 3] =
-    [("NaN", f64::NAN), ("-Infinity", f64::NEG_INFINITY), ("Infinity", f64::INFINITY)];
-
-/// JSON with the words for numbers that JSON does not have as texts, and every other text behind an `s`.
-fn marked(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() * 2);
-    let mut rest = text;
-    while let Some(next) = rest.chars().next() {
-        let word = NOT_FINITE.iter().find(|(word, _)| rest.starts_with(word));
-        let length = match word {
-            _ if next == '"' => {
-                let end = end_of_text(rest);
-                out.push_str("\"s");
-                out.push_str(&rest[1..end]);
-                end
-            }
-            Some((word, _)) => {
-                write_text(&mut out, word);
-                word.len()
-            }
-            None => {
-                out.push(next);
-                next.len_utf8()
-            }
-        };
-        rest = &rest[length..];
-    }
-    out
-}
-
-/// Where the text ends with whose quote this begins.
-fn end_of_text(json: &str) -> usize {
-    let mut escaped = false;
-    for (at, byte) in json.bytes().enumerate().skip(1) {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => return at + 1,
-            _ => {}
-        }
-    }
-    json.len()
 }
 
 fn write_text(out: &mut String, text: &str) {

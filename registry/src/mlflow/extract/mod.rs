@@ -19,6 +19,7 @@
 //! Good requests never look at `FIELDS`; they explain bad ones in MLflow's words, and tell which
 //! query keys are lists.
 
+mod not_finite;
 pub mod number;
 mod path;
 mod schema;
@@ -94,6 +95,14 @@ pub fn from_body<T: Message>(body: &[u8]) -> Result<T, MlflowError> {
 /// PostgreSQL keeps no NUL in text. JSON can only say it as an escape, which is rare enough that
 /// a body that might contain one is read once more.
 fn refuse_nul(body: &[u8]) -> Result<(), MlflowError> {
+    let suspicious = body.windows(6).any(|window| window == b"\\u0000");
+    match suspicious.then(|| serde_json::from_slice(body)) {
+        Some(Ok(value)) => refuse_nul_in(&value),
+        _ => Ok(()),
+    }
+}
+
+fn refuse_nul_in(value: &Value) -> Result<(), MlflowError> {
     fn contains_nul(value: &Value) -> bool {
         match value {
             Value::String(text) => text.contains('\0'),
@@ -104,19 +113,28 @@ fn refuse_nul(body: &[u8]) -> Result<(), MlflowError> {
             _ => false,
         }
     }
-    let suspicious = body.windows(6).any(|window| window == b"\\u0000");
-    if suspicious && serde_json::from_slice(body).is_ok_and(|value| contains_nul(&value)) {
-        return Err(MlflowError::invalid(NUL));
-    }
-    Ok(())
+    if contains_nul(value) { Err(nul()) } else { Ok(()) }
+}
+
+/// What says that a request contains NUL.
+pub fn nul() -> MlflowError {
+    MlflowError::invalid(NUL)
 }
 
 const NUL: &str = "The request contains the character U+0000, which no value may have.";
 
-/// Old clients send JSON encoded twice; everything else that ends here is an error to explain.
+/// Old clients send JSON encoded twice, Python numbers that JSON does not have; everything else that
+/// ends here is an error to explain.
 fn from_unusual_body<T: Message>(body: &[u8], error: &serde_json::Error) -> Result<T, MlflowError> {
-    let value: Value = serde_json::from_slice(body)
-        .map_err(|e| MlflowError::invalid(format!("The request body is not valid JSON: {e}.")))?;
+    let value: Value = match serde_json::from_slice(body) {
+        Ok(value) => value,
+        Err(error) => {
+            return match not_finite::object::<T>(body) {
+                Some(object) => from_value(object?),
+                None => Err(MlflowError::invalid(format!("The request body is not valid JSON: {error}."))),
+            };
+        }
+    };
     match value {
         Value::Object(object) => Err(schema::explain(T::FIELDS, &object, error)),
         Value::Null => from_value(Map::new()),
@@ -138,9 +156,6 @@ pub fn from_query<T: Message>(query: &str) -> Result<T, MlflowError> {
         let Some(field) = T::FIELDS.iter().find(|field| field.name == key) else {
             continue;
         };
-        if text.contains('\0') {
-            return Err(MlflowError::invalid(NUL));
-        }
         if field.kind.is_list() {
             let list = object.entry(field.name).or_insert_with(|| Value::Array(Vec::new()));
             if let Value::Array(items) = list {
@@ -166,6 +181,7 @@ pub fn from_query<T: Message>(query: &str) -> Result<T, MlflowError> {
 
 fn from_value<T: Message>(object: Map<String, Value>) -> Result<T, MlflowError> {
     let value = Value::Object(object);
+    refuse_nul_in(&value)?;
     T::deserialize(&value).map_err(|error| {
         let object = value.as_object().cloned().unwrap_or_default();
         schema::explain(T::FIELDS, &object, &error)

@@ -67,8 +67,17 @@ impl Visitor<'_> for IntVisitor {
         Err(E::invalid_value(Unexpected::Float(value), &self))
     }
 
+    /// R sends every value as text, 100,000 as `1e+05`.
     fn visit_str<E: Error>(self, value: &str) -> Result<Self::Value, E> {
-        value.trim().parse().map(Some).map_err(|_| E::invalid_value(Unexpected::Str(value), &self))
+        let text = value.trim();
+        if let Ok(number) = text.parse() {
+            return Ok(Some(number));
+        }
+        let is_number = text.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '+');
+        match text.parse::<f64>() {
+            Ok(number) if is_number => self.visit_f64(number),
+            _ => Err(E::invalid_value(Unexpected::Str(value), &self)),
+        }
     }
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {

@@ -69,8 +69,15 @@ pub fn missing_value(name: &str) -> MlflowError {
 
 /// `Invalid value 7 for parameter 'run_id' supplied: Hint: Value was of type 'int'. …`
 pub fn invalid_value(name: &str, value: &Value) -> MlflowError {
-    let kind = python_type(value);
-    let shown = abbreviate(value);
+    invalid_of_type(name, &abbreviate(value), python_type(value))
+}
+
+/// The same for `NaN` and its like, which no JSON value is.
+pub(super) fn not_finite(name: &str, word: &str) -> MlflowError {
+    invalid_of_type(name, word, "float")
+}
+
+fn invalid_of_type(name: &str, shown: &str, kind: &str) -> MlflowError {
     MlflowError::invalid(format!(
         "Invalid value {shown} for parameter '{name}' supplied:  Hint: Value was of type '{kind}'. {SEE}"
     ))

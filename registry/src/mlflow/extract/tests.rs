@@ -7,6 +7,8 @@ struct Probe {
     run_id: String,
     #[serde(default, deserialize_with = "number::opt_int")]
     step: Option<i64>,
+    #[serde(default, deserialize_with = "number::float")]
+    value: f64,
     #[serde(default, deserialize_with = "nullable")]
     ids: Vec<String>,
     #[serde(default, deserialize_with = "nullable")]
@@ -25,6 +27,7 @@ impl Message for Probe {
     const FIELDS: &'static [Field] = &[
         required("run_id", Kind::Text),
         optional("step", Kind::Int),
+        optional("value", Kind::Float),
         optional("ids", Kind::Texts),
         optional("tags", Kind::Messages(&[required("key", Kind::Text)])),
         optional("flag", Kind::Bool),
@@ -37,7 +40,7 @@ fn body(text: &str) -> Result<Probe, String> {
 
 #[test]
 fn bodies_that_fit() {
-    let probe = |step| Probe { run_id: "r".into(), step, ids: vec![], flag: false, tags: vec![] };
+    let probe = |step| Probe { run_id: "r".into(), step, value: 0.0, ids: vec![], flag: false, tags: vec![] };
     for (text, expected) in [
         (r#"{"run_id":"r"}"#, probe(None)),
         // An escaped backslash before `u0000` is not an escape.
@@ -46,15 +49,18 @@ fn bodies_that_fit() {
         (r#"{"run_id":"r","step":"9223372036854775807"}"#, probe(Some(i64::MAX))),
         (r#"{"run_id":"r","step":-9223372036854775808}"#, probe(Some(i64::MIN))),
         (r#"{"run_id":"r","step":3.0}"#, probe(Some(3))),
+        (r#"{"run_id":"r","step":"1e+05"}"#, probe(Some(100_000))),
+        (r#"{"run_id":"r","step":"-2.0"}"#, probe(Some(-2))),
         (r#""{\"run_id\":\"r\"}""#, probe(None)),
     ] {
         assert_eq!(body(text).as_ref(), Ok(&expected), "{text}");
     }
 }
 
+const SEE: &str = "See the API docs for more information about request parameters.";
+
 #[test]
 fn bodies_that_do_not_fit_say_why() {
-    const SEE: &str = "See the API docs for more information about request parameters.";
     for (text, expected) in [
         ("", format!("Missing value for required parameter 'run_id'. {SEE}")),
         ("null", format!("Missing value for required parameter 'run_id'. {SEE}")),
@@ -90,10 +96,6 @@ fn bodies_that_do_not_fit_say_why() {
             ),
         ),
         (
-            r#"{"run_id":"r","x":{"y":["a\u0000"]}}"#,
-            "The request contains the character U+0000, which no value may have.".into(),
-        ),
-        (
             r#"{"run_id":"#,
             "The request body is not valid JSON: EOF while parsing a value at line 1 column 10.".into(),
         ),
@@ -104,11 +106,56 @@ fn bodies_that_do_not_fit_say_why() {
 }
 
 #[test]
+fn numbers_and_texts_that_do_not_fit_say_why() {
+    for (text, expected) in [
+        (
+            r#"{"run_id":"r","step":"1.5"}"#,
+            format!(
+                "Invalid value \"1.5\" for parameter 'step' supplied:  Hint: Value was of type 'str'. {SEE}"
+            ),
+        ),
+        (
+            r#"{"run_id":"r","step":NaN}"#,
+            format!(
+                "Invalid value NaN for parameter 'step' supplied:  Hint: Value was of type 'float'. {SEE}"
+            ),
+        ),
+        (
+            r#"{"run_id":"r","value":1,"x":{"y":[-Infinity]}}"#,
+            format!(
+                "Invalid value -Infinity for parameter 'x.y[0]' supplied:  Hint: Value was of type 'float'. {SEE}"
+            ),
+        ),
+        (r#"{"run_id":"r","x":{"y":["a\u0000"]}}"#, NUL.into()),
+        (r#"{"run_id":"r\u0000","value":NaN}"#, NUL.into()),
+        (r#""{\"run_id\":\"r\\u0000\"}""#, NUL.into()),
+    ] {
+        assert_eq!(body(text), Err(expected), "{text}");
+    }
+}
+
+#[test]
+fn numbers_may_be_the_words_that_python_writes() {
+    let value = |text: &str| body(&format!(r#"{{"value":{text},"run_id":"a NaN \" Infinity"}}"#));
+    for (text, expected) in
+        [("NaN", f64::NAN), ("Infinity", f64::INFINITY), ("-Infinity", f64::NEG_INFINITY), ("1.5", 1.5)]
+    {
+        let probe = value(text).unwrap();
+        assert_eq!(probe.run_id, "a NaN \" Infinity");
+        assert_eq!(probe.value.to_bits(), expected.to_bits(), "{text}");
+    }
+    for bad in ["nan", "-NaN", "NaNs", "+Infinity", "Inf", "[NaN]", "{NaN: 1}"] {
+        assert!(value(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
 fn queries() {
     let query = |text| from_query::<Probe>(text).map_err(|e| e.message);
     let expected = Probe {
         run_id: "a b".into(),
         step: Some(2),
+        value: 0.0,
         ids: vec!["1".into(), "2".into()],
         flag: true,
         tags: vec![],

@@ -14,7 +14,7 @@ mod runs;
 mod scalars;
 mod versions;
 
-use super::MlflowError;
+use super::{MlflowError, extract};
 use crate::app::App;
 use async_graphql::{
     EmptySubscription, Name, Request, Schema, ServerError, Variables,
@@ -51,6 +51,10 @@ pub async fn execute(
     if query.len() > QUERY_MAX_BYTES {
         let message = format!("query: {} bytes, expected at most {QUERY_MAX_BYTES}", query.len());
         return Err(MlflowError::invalid(message));
+    }
+    // What the escape says in a literal no value may have. Rarely it is part of some other text.
+    if query.contains("\\u0000") {
+        return Err(extract::nul());
     }
     let mut document = parse_query(query)
         .map_err(|error| MlflowError::invalid(format!("query: {}", shorten(&error.to_string()))))?;
