@@ -22,7 +22,7 @@ pub use manage::{
     describe_version, rename_model, set_alias, set_tag,
 };
 pub use names::{
-    check_alias, check_description, check_model_name, check_new_alias, check_reference, check_tag,
+    check_alias, check_description, check_id, check_model_name, check_new_alias, check_reference, check_tag,
     check_tag_key, check_tags, parse_version,
 };
 pub use read::{

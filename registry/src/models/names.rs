@@ -10,6 +10,8 @@ const TAG_KEY_MAX_CHARS: usize = 250;
 const TAG_VALUE_MAX_CHARS: usize = 100_000;
 const DESCRIPTION_MAX_CHARS: usize = 100_000;
 const SOURCE_MAX_CHARS: usize = 4096;
+/// Ids are in indexes, and made of 32 characters.
+const ID_MAX_CHARS: usize = 256;
 const ALIAS_CHARACTERS: &str = "Names may only contain alphanumerics, underscores (_), and dashes (-).";
 const KEY_CHARACTERS: &str = "Names may only contain alphanumerics, underscores (_), dashes (-), \
      periods (.), spaces ( ), colon(:) and slashes (/).";
@@ -118,10 +120,19 @@ pub fn check_description(description: Option<&str>) -> Result<(), ModelsError> {
     check_text("description", text)
 }
 
-/// A short reference text: a source, a run's id or link.
+/// A short reference text: a source, a link.
 pub fn check_reference(field: &'static str, text: &str) -> Result<(), ModelsError> {
-    if text.chars().count() > SOURCE_MAX_CHARS {
-        return Err(ModelsError::invalid("FIELD_TOO_LONG", too_long(field, SOURCE_MAX_CHARS)));
+    check_short(field, text, SOURCE_MAX_CHARS)
+}
+
+/// The id of a run or of a logged model.
+pub fn check_id(field: &'static str, text: &str) -> Result<(), ModelsError> {
+    check_short(field, text, ID_MAX_CHARS)
+}
+
+fn check_short(field: &'static str, text: &str, limit: usize) -> Result<(), ModelsError> {
+    if text.chars().count() > limit {
+        return Err(ModelsError::invalid("FIELD_TOO_LONG", too_long(field, limit)));
     }
     check_text(field, text)
 }

@@ -6,8 +6,8 @@
 //! get two numbers.
 
 use super::{
-    Importing, ModelsError, Tags, Version, announce, check_description, check_model_name, check_reference,
-    check_tags, imported,
+    Importing, ModelsError, Tags, Version, announce, check_description, check_id, check_model_name,
+    check_reference, check_tags, imported,
     manage::find_model,
     origin::{self, Origin},
     stage,
@@ -125,12 +125,10 @@ fn check(asked: &Registering) -> Result<(), ModelsError> {
     if let Content::Source(source) = &asked.from {
         check_reference("source", source)?;
     }
-    for (field, text) in
-        [("run_id", &asked.run_id), ("run_link", &asked.run_link), ("model_id", &asked.logged_model_id)]
-    {
-        check_reference(field, text.as_deref().unwrap_or_default())?;
+    for (field, id) in [("run_id", &asked.run_id), ("model_id", &asked.logged_model_id)] {
+        check_id(field, id.as_deref().unwrap_or_default())?;
     }
-    Ok(())
+    check_reference("run_link", asked.run_link.as_deref().unwrap_or_default())
 }
 
 /// What an earlier request with the same key made: a retry must not do the work again, and its

@@ -6,8 +6,6 @@ use store::ModelRole;
 
 /// The tag in which clients older than logged models keep what a run logged.
 const MODEL_HISTORY_TAG: &str = "mlflow.log-model.history";
-/// Models that one request may name.
-const MODELS_MAX: usize = 1000;
 
 /// Notes datasets and models that the run read.
 pub async fn log_inputs(
@@ -18,7 +16,7 @@ pub async fn log_inputs(
 ) -> Result<(), RunsError> {
     validate::run_id(&run_id)?;
     validate::dataset_inputs(&datasets)?;
-    check_models(model_ids.len())?;
+    validate::model_ids(model_ids.iter().map(String::as_str))?;
     let models: Vec<(String, i64)> = model_ids.into_iter().map(|id| (id, 0)).collect();
     app.db
         .write((run_id, datasets, models), |tx, (run_id, datasets, models)| {
@@ -33,7 +31,7 @@ pub async fn log_inputs(
 
 /// Notes models that the run made.
 pub async fn log_outputs(app: &App, run_id: String, outputs: Vec<ModelOutput>) -> Result<(), RunsError> {
-    check_models(outputs.len())?;
+    validate::model_ids(outputs.iter().map(|output| output.model_id.as_str()))?;
     let models: Vec<(String, i64)> = outputs.into_iter().map(|o| (o.model_id, o.step)).collect();
     app.db
         .write((run_id, models), |tx, (run_id, models)| {
@@ -43,15 +41,6 @@ pub async fn log_outputs(app: &App, run_id: String, outputs: Vec<ModelOutput>) -
             })
         })
         .await
-}
-
-fn check_models(count: usize) -> Result<(), RunsError> {
-    if count > MODELS_MAX {
-        return Err(RunsError::Invalid(format!(
-            "A request can contain at most {MODELS_MAX} models. Got {count}."
-        )));
-    }
-    Ok(())
 }
 
 /// Appends `model`, what an older client knows of a model, to the run's history of models.

@@ -26,6 +26,7 @@ pub struct StartRun {
 
 pub async fn start(app: &App, mut request: StartRun) -> Result<RunDetails, RunsError> {
     validate::batch(0, 0, request.tags.len())?;
+    validate::user_id(&request.user_id)?;
     for (i, tag) in request.tags.iter_mut().enumerate() {
         validate::tag(tag, &format!("tags[{i}]"))?;
     }

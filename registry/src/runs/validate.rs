@@ -15,11 +15,15 @@ pub const BATCH_PARAMS_TAGS_MAX: usize = 100;
 pub const BATCH_ENTITIES_MAX: usize = 1000;
 const DATASET_NAME_MAX: usize = 500;
 const DATASET_DIGEST_MAX: usize = 36;
+const DATASET_SOURCE_TYPE_MAX: usize = 36;
 const DATASET_SOURCE_MAX: usize = 65_535;
 const DATASET_SCHEMA_MAX: usize = 1_048_575;
 const DATASET_PROFILE_MAX: usize = 16_777_215;
 const INPUT_TAG_KEY_MAX: usize = 255;
 const INPUT_TAG_VALUE_MAX: usize = 500;
+const USER_ID_MAX: usize = 256;
+/// MLflow makes them of 34 characters and has no limit where it takes one.
+const MODEL_ID_MAX: usize = 256;
 /// MLflow has no limit here; a run reads a handful of datasets, not thousands.
 const INPUTS_MAX: usize = 1000;
 
@@ -105,6 +109,24 @@ pub fn run_id(run_id: &str) -> Result<(), RunsError> {
     }
     let shown = serde_json::Value::from(run_id.chars().take(300).collect::<String>());
     Err(invalid(format!("Invalid value {shown} for parameter 'run_id' supplied.")))
+}
+
+pub fn user_id(user_id: &str) -> Result<(), RunsError> {
+    length("user_id", user_id, USER_ID_MAX)
+}
+
+/// Ids of models that a run names; they need not be known.
+pub fn model_ids<'m>(ids: impl ExactSizeIterator<Item = &'m str>) -> Result<(), RunsError> {
+    if ids.len() > INPUTS_MAX {
+        return Err(invalid(format!(
+            "A request can contain at most {INPUTS_MAX} models. Got {}.",
+            ids.len()
+        )));
+    }
+    for (i, id) in ids.enumerate() {
+        length(&format!("models[{i}].model_id"), id, MODEL_ID_MAX)?;
+    }
+    Ok(())
 }
 
 pub fn experiment_name(name: &str) -> Result<(), RunsError> {
@@ -204,6 +226,7 @@ pub fn dataset_inputs(inputs: &[DatasetInput]) -> Result<(), RunsError> {
     for DatasetInput { dataset, tags } in inputs {
         length("name", &dataset.name, DATASET_NAME_MAX)?;
         length("digest", &dataset.digest, DATASET_DIGEST_MAX)?;
+        length("source_type", &dataset.source_type, DATASET_SOURCE_TYPE_MAX)?;
         length("source", &dataset.source, DATASET_SOURCE_MAX)?;
         length("schema", dataset.schema.as_deref().unwrap_or_default(), DATASET_SCHEMA_MAX)?;
         length("profile", dataset.profile.as_deref().unwrap_or_default(), DATASET_PROFILE_MAX)?;
