@@ -80,10 +80,36 @@ fn help_lists_every_command_and_the_exit_codes() {
 #[test]
 fn every_command_shows_examples() {
     for name in COMMANDS.iter().filter(|name| !name.starts_with('-')) {
-        let help = waybill(&[name, "--help"]);
-        assert!(help.status.success(), "{name}");
-        let text = stdout(&help);
-        assert!(text.contains("Examples:") && text.contains(&format!("waybill {name}")), "{name}:\n{text}");
+        shows_examples(&[name]);
+    }
+}
+
+/// The command and those below it.
+fn shows_examples(command: &[&str]) {
+    let help = waybill(&[command, &["--help"]].concat());
+    let (name, text) = (command.join(" "), stdout(&help));
+    assert!(help.status.success(), "{name}");
+    assert!(text.contains("Examples:") && text.contains(&format!("waybill {name}")), "{name}:\n{text}");
+    let below = text.split("Commands:\n").nth(1).unwrap_or_default();
+    let below = below.lines().take_while(|line| !line.is_empty());
+    for name in below.filter(|line| line.starts_with("  ") && !line.starts_with("   ")) {
+        let name = name.split_whitespace().next().unwrap();
+        if name != "help" {
+            shows_examples(&[command, &[name]].concat());
+        }
+    }
+}
+
+#[test]
+fn a_folder_without_a_registry_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("typo");
+    let (data, target) = (data.to_str().unwrap(), folder.path().join("backup"));
+    for command in [&["keys", "create"][..], &["backup", target.to_str().unwrap()]] {
+        let output = waybill(&[command, &["--data-dir", data]].concat());
+        assert_eq!(output.status.code(), Some(1), "{command:?}");
+        assert!(stderr(&output).contains("typo/waybill.db does not exist"), "{}", stderr(&output));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{command:?} made something");
     }
 }
 
@@ -209,7 +235,11 @@ fn a_backup_that_is_not_there_makes_nothing() {
 fn a_backup_comes_back_as_folder_and_as_archive() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
-    assert!(waybill(&["migrate", "--data-dir", path(&data)]).status.success());
+    let said = |arguments: &[&str]| stdout(&waybill(&[arguments, &["--data-dir", path(&data)]].concat()));
+    assert!(said(&["migrate"]).contains("data/waybill.db is new, schema "));
+    assert!(said(&["migrate"]).contains("data/waybill.db is up to date, schema "));
+    let again: serde_json::Value = serde_json::from_str(&said(&["migrate", "--json"])).unwrap();
+    assert_eq!(again["schema"], again["schema_before"]);
     for name in ["folder", "archive.tar"] {
         let saved = dir.path().join(name);
         let output = waybill(&["backup", path(&saved), "--data-dir", path(&data)]);
@@ -229,6 +259,8 @@ fn the_api_is_described() {
     assert!(output.status.success());
     let text = stdout(&output);
     assert!(text.starts_with("openapi: 3") && text.contains("/api/v1/models"), "{text}");
+    let json: serde_json::Value = serde_json::from_slice(&waybill(&["openapi", "--json"]).stdout).unwrap();
+    assert!(json["paths"]["/api/v1/models"].is_object());
 }
 
 #[test]

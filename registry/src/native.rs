@@ -61,6 +61,10 @@ pub fn openapi() -> String {
     describe().to_yaml().expect("a description of plain data can be written")
 }
 
+pub fn openapi_json() -> String {
+    describe().to_pretty_json().expect("a description of plain data can be written")
+}
+
 /// The description with what holds for every operation: any refusal is a problem. Wildcards are
 /// written as OpenAPI knows path parameters.
 fn describe() -> utoipa::openapi::OpenApi {

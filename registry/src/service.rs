@@ -134,6 +134,11 @@ impl Registry {
         native::openapi()
     }
 
+    /// The same as JSON.
+    pub fn openapi_json() -> String {
+        native::openapi_json()
+    }
+
     /// Ends duties, and long polls and followed logs, which would keep their connections open for
     /// ever. Call it when the server stops to accept.
     pub fn drain(&self) {

@@ -1,4 +1,11 @@
-use crate::{archive, context::Context, failure::Failure, output, progress::Bar, serve::StorageArgs};
+use crate::{
+    archive,
+    context::Context,
+    failure::Failure,
+    output,
+    progress::Bar,
+    serve::{StorageArgs, existing},
+};
 use std::path::PathBuf;
 use waybill_registry::backup::{BackupError, Progress, SaveOptions, Silent, Summary, backup};
 
@@ -27,6 +34,7 @@ pub struct Args {
 
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let config = args.storage.registry_config()?;
+    existing(&config)?;
     let options = SaveOptions { keys: !args.no_keys };
     let progress = watcher(context.json);
     let outcome = if archive::is_archive_name(&args.target) {

@@ -38,8 +38,10 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum ImagesCommand {
     /// Make the base image: Python, uv, and what a closed network needs to reach its packages
+    #[command(after_help = EXAMPLES)]
     Base(BaseArgs),
     /// List base and environment images
+    #[command(after_help = EXAMPLES)]
     List,
 }
 

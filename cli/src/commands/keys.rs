@@ -1,4 +1,9 @@
-use crate::{context::Context, failure::Failure, output, serve::StorageArgs};
+use crate::{
+    context::Context,
+    failure::Failure,
+    output,
+    serve::{StorageArgs, existing},
+};
 use clap::Subcommand;
 use waybill_client::api::{KeyList, PublicKeyInfo};
 use waybill_proof::keys::FileKey;
@@ -24,8 +29,10 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum KeysCommand {
     /// List the keys
+    #[command(after_help = EXAMPLES)]
     Show,
     /// Print a key as PEM
+    #[command(after_help = EXAMPLES)]
     Export {
         /// Whose key: `registry` signs versions, `deployer` signs lockfiles
         #[arg(long, value_name = "ROLE", default_value = "registry")]
@@ -33,6 +40,7 @@ enum KeysCommand {
     },
     /// Make the registry's signing key anew, where it was lost: `serve` refuses to do so by itself.
     /// What the lost key signed can still be verified; who pinned it has to pin the new one too
+    #[command(after_help = EXAMPLES)]
     Create {
         #[command(flatten)]
         storage: StorageArgs,
@@ -54,7 +62,9 @@ async fn known(context: &Context) -> Result<Vec<PublicKeyInfo>, Failure> {
 }
 
 fn create(storage: StorageArgs, json: bool) -> Result<(), Failure> {
-    let path = storage.registry_config()?.key_path();
+    let config = storage.registry_config()?;
+    existing(&config)?;
+    let path = config.key_path();
     if path.exists() {
         return Err(Failure::Failed(format!("{} exists; nothing was changed", path.display())));
     }

@@ -3,7 +3,7 @@ use crate::{
     output,
     serve::{DataDirLock, StorageArgs},
 };
-use waybill_registry::db::Db;
+use waybill_registry::db::{Db, Migrated};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,15 +21,23 @@ pub struct Args {
     storage: StorageArgs,
 }
 
-pub async fn run(args: Args) -> Result<(), Failure> {
-    // SQLite has one process at a time; PostgreSQL locks its migrations itself.
+pub async fn run(args: Args, json: bool) -> Result<(), Failure> {
     let config = args.storage.registry_config()?;
     let url = config.database_url();
     // PostgreSQL locks its migrations itself.
     let lock = if url.starts_with("sqlite:") { Some(DataDirLock::take(&config.data_dir)?) } else { None };
-    let db = Db::open(&url).await.map_err(Failure::failed)?;
-    db.close().await;
+    let migrated = Db::migrate(&url).await.map_err(Failure::failed)?;
     drop(lock);
-    output::line(format!("{} the schema is up to date", output::mark(true)));
+    if json {
+        output::json(&migrated);
+        return Ok(());
+    }
+    let Migrated { database_url, schema_before, schema } = migrated;
+    let what = match schema_before {
+        before if before == schema => format!("is up to date, schema {schema}"),
+        0 => format!("is new, schema {schema}"),
+        before => format!("has schema {schema} now; it had {before}"),
+    };
+    output::line(format!("{} {database_url} {what}", output::mark(true)));
     Ok(())
 }

@@ -73,9 +73,9 @@ pub async fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Import(args) => import::run(args, context).await,
         Command::Backup(args) => backup::run(args, context).await,
         Command::Restore(args) => restore::run(args, context).await,
-        Command::Migrate(args) => migrate::run(args).await,
+        Command::Migrate(args) => migrate::run(args, context.json).await,
         Command::Openapi(args) => {
-            openapi::run(&args);
+            openapi::run(&args, context.json);
             Ok(())
         }
         Command::Completion(args) => {

@@ -29,8 +29,10 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum WebhooksCommand {
     /// List the webhooks
+    #[command(after_help = EXAMPLES)]
     List,
     /// List a webhook's deliveries, newest first
+    #[command(after_help = EXAMPLES)]
     Deliveries {
         /// The webhook's name or id
         webhook: String,
@@ -42,6 +44,7 @@ enum WebhooksCommand {
         limit: u32,
     },
     /// Send what ended deliveries sent once more, as new deliveries
+    #[command(after_help = EXAMPLES)]
     Replay {
         /// The deliveries' ids
         #[arg(required = true, value_name = "DELIVERY")]

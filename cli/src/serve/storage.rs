@@ -2,7 +2,7 @@
 
 use super::{args::ServeArgs, registry_config, settings::Settings};
 use crate::failure::Failure;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use waybill_registry::Config;
 
 /// The flags of `waybill serve` that say where its data lies.
@@ -56,5 +56,19 @@ impl StorageArgs {
             ..ServeArgs::default()
         };
         Ok(registry_config(&Settings::load(args)?))
+    }
+}
+
+/// Refuses a data folder in which no registry lies: most often its name is mistyped. A registry on
+/// PostgreSQL is found by its database.
+pub fn existing(config: &Config) -> Result<(), Failure> {
+    let url = config.database_url();
+    let file = url.strip_prefix("sqlite:").and_then(|rest| rest.split('?').next());
+    match file.map(|file| Path::new(file.strip_prefix("//").unwrap_or(file))) {
+        Some(file) if !file.is_file() => Err(Failure::Failed(format!(
+            "there is no registry: {} does not exist. Name its data folder with --data-dir; `waybill serve` makes a new one",
+            file.display()
+        ))),
+        _ => Ok(()),
     }
 }

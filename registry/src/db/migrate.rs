@@ -9,12 +9,18 @@ use sqlx::migrate::{MigrateError, Migrator};
 static SQLITE: Migrator = sqlx::migrate!("../migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("../migrations/postgres");
 
-pub async fn run(pools: &Pools, url: &str) -> Result<(), OpenError> {
-    let result = match pools {
+/// Brings `db` up to date; the number of the newest migration that it had been through before.
+pub async fn run(db: &Db, url: &str) -> Result<i64, OpenError> {
+    // A new database has no table of them; what else is wrong the migrator says.
+    let (before, newest) = (applied(db).await.unwrap_or_default(), newest());
+    if (1..newest).contains(&before) {
+        tracing::info!(database = url, from = before, to = newest, "migrating; minutes where rows are many");
+    }
+    let result = match &db.pools {
         Pools::Sqlite { writer, .. } => SQLITE.run(writer.pool()).await,
         Pools::Postgres(pool) => POSTGRES.run(pool).await,
     };
-    result.map_err(|source| match source {
+    result.map(|()| before).map_err(|source| match source {
         MigrateError::VersionMissing(version) => OpenError::Newer { url: url.into(), version },
         MigrateError::Execute(e) if is_damaged(&e) => {
             OpenError::Damaged { url: url.into(), detail: e.to_string() }

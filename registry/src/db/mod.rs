@@ -20,7 +20,7 @@ pub mod testing;
 mod writer;
 
 pub use error::DbError;
-pub use open::OpenError;
+pub use open::{Migrated, OpenError};
 #[cfg(test)]
 pub use plans::Plan;
 pub use query::{Conn, Query, Record};

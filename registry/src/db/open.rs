@@ -6,6 +6,7 @@ use super::{
     migrate,
     writer::SqliteWriter,
 };
+use serde::Serialize;
 use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -47,13 +48,33 @@ pub enum OpenError {
     Newer { url: String, version: i64 },
 }
 
+/// What became of a database's schema.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Migrated {
+    /// Without its password.
+    pub database_url: String,
+    /// 0: the database is new.
+    pub schema_before: i64,
+    pub schema: i64,
+}
+
 impl Db {
     /// Opens `sqlite:PATH` or `postgres://…`, makes it when it is new, and brings its schema up
     /// to date.
     pub async fn open(url: &str) -> Result<Self, OpenError> {
         let db = connect(url, true).await?;
-        migrate::run(&db.pools, &redact(url)).await?;
+        migrate::run(&db, &redact(url)).await?;
         Ok(db)
+    }
+
+    /// Brings the schema of a database up to date, and closes it again.
+    pub async fn migrate(url: &str) -> Result<Migrated, OpenError> {
+        let db = connect(url, true).await?;
+        let database_url = redact(url);
+        let schema_before = migrate::run(&db, &database_url).await?;
+        let schema = db.schema_version();
+        db.close().await;
+        Ok(Migrated { database_url, schema_before, schema })
     }
 
     /// Opens a database beside the server that owns it: makes and migrates nothing, and refuses
