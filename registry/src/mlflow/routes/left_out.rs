@@ -1,12 +1,13 @@
 //! Areas that are left out, as MLflow's pages see them: their lists are empty, so that a page shows
-//! its empty state instead of an error. Only under the pages' prefix; a client that asks for one of
-//! these areas learns that it is not part of Waybill.
+//! its empty state instead of an error. Only under the pages' prefix, and where the pages are served; a
+//! client that asks for one of these areas learns that it is not part of Waybill.
 
 use super::not_offered;
-use crate::{access::Principal, app::App};
+use crate::{access::Principal, app::App, ui::Source};
 use axum::{
     Router,
-    http::header,
+    extract::State,
+    http::{Method, Uri, header},
     response::{IntoResponse, Response},
     routing::{MethodFilter, get, on},
 };
@@ -31,14 +32,21 @@ const NO_TELEMETRY: &str =
 const NOT_WANTED: &str = r#"{"status":"disabled"}"#;
 
 pub fn router() -> Router<App> {
-    let telemetry = get(async |_: Principal| json(NO_TELEMETRY)).post(async |_: Principal| json(NOT_WANTED));
+    let telemetry = get(async |_: Principal, page: Page| answer(page, NO_TELEMETRY).await)
+        .post(async |_: Principal, page: Page| answer(page, NOT_WANTED).await);
     let router = Router::new().route("/ajax-api/3.0/mlflow/ui-telemetry", telemetry);
     LISTS.into_iter().fold(router, |router, (method, path, nothing)| {
-        let list = on(method, async move |_: Principal| json(nothing)).fallback(not_offered);
-        router.route(&format!("/ajax-api{path}"), list)
+        let list = async move |_: Principal, page: Page| answer(page, nothing).await;
+        router.route(&format!("/ajax-api{path}"), on(method, list).fallback(not_offered))
     })
 }
 
-fn json(text: &'static str) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+/// What a page asks for.
+type Page = (State<App>, Method, Uri);
+
+async fn answer((State(app), method, uri): Page, json: &'static str) -> Response {
+    if matches!(app.ui.source(), Source::Off) {
+        return not_offered(method, uri).await.into_response();
+    }
+    ([(header::CONTENT_TYPE, "application/json")], json).into_response()
 }
