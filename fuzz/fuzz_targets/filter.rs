@@ -1,23 +1,3 @@
-//! Any text is read as a filter or an order, or refused with a message, by every grammar.
-
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use waybill_registry::mlflow::routes::{model_versions, registered_models, search, search_traces};
-
-fuzz_target!(|text: &str| {
-    for grammar in [
-        search::EXPERIMENTS,
-        search::RUNS,
-        search::LOGGED_MODELS,
-        registered_models::GRAMMAR,
-        model_versions::GRAMMAR,
-        search_traces::TRACES,
-    ] {
-        if let Err(error) = grammar.filter(Some(text)) {
-            assert!(!error.message.is_empty());
-        }
-        let _ = grammar.orders(&[text.to_owned()]);
-        let _ = grammar.order_field(text);
-    }
-});
+libfuzzer_sys::fuzz_target!(|text: &str| waybill_fuzz::filter::run(text));

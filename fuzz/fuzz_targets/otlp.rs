@@ -1,22 +1,3 @@
-//! Any body is read as spans of OpenTelemetry, or refused: in protobuf and JSON, packed and unpacked.
-
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use waybill_registry::traces::otlp::{Encoding, Format, decode, unpack};
-
-const UNPACKED_MAX: usize = 1 << 20;
-
-fuzz_target!(|data: &[u8]| {
-    for format in [Format::Protobuf, Format::Json] {
-        if let Ok(received) = decode(format, data) {
-            assert!(!received.is_empty(), "what holds no span is refused");
-        }
-        for encoding in [Encoding::Gzip, Encoding::Deflate] {
-            if let Ok(body) = unpack(encoding, data, UNPACKED_MAX) {
-                assert!(body.len() <= UNPACKED_MAX);
-                let _ = decode(format, &body);
-            }
-        }
-    }
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| waybill_fuzz::otlp::run(data));

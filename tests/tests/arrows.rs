@@ -42,12 +42,16 @@ fn only(dir: &str, words: &[&str], may: impl Fn(&str) -> bool) {
 
 fn dependencies(crate_dir: &str) -> Vec<String> {
     let text = fs::read_to_string(root().join(crate_dir).join("Cargo.toml")).expect("a manifest");
-    let section = text.split("[dependencies]").nth(1).unwrap_or_default();
-    let section = section.split("\n[").next().unwrap_or_default();
-    section
-        .lines()
+    // Of any kind: for tests, for builds, for one target.
+    let sections = text.split("\n[").filter(|section| {
+        section.split(']').next().is_some_and(|name| name.trim_matches('[').ends_with("dependencies"))
+    });
+    sections
+        .flat_map(str::lines)
         .filter_map(|l| l.split(['.', '=', ' ']).next())
         .filter(|name| name.starts_with("waybill"))
+        // What tests of every crate share.
+        .filter(|name| *name != "waybill-tests")
         .map(str::to_owned)
         .collect()
 }
@@ -104,6 +108,33 @@ fn nothing_calls_routes_but_who_mounts_them() {
             || file.ends_with("src/service.rs")
             || file.ends_with("src/native.rs")
     });
+}
+
+/// The database and the search know no capability.
+#[test]
+fn lower_layers_know_nothing_of_higher_ones() {
+    const CAPABILITIES: [&str; 12] = [
+        "crate::access",
+        "crate::artifacts",
+        "crate::audit",
+        "crate::deployments",
+        "crate::imports",
+        "crate::logged_models",
+        "crate::models",
+        "crate::promotion",
+        "crate::provenance",
+        "crate::runs",
+        "crate::traces",
+        "crate::webhooks",
+    ];
+    only("registry/src/db", &CAPABILITIES, |_| false);
+    only("registry/src/search", &CAPABILITIES, |_| false);
+}
+
+/// The deployer reaches the registry through the client crate alone.
+#[test]
+fn the_deployer_speaks_to_the_registry_through_the_client() {
+    only("deployer/src", &["reqwest", "sqlx", "waybill_registry"], |_| false);
 }
 
 #[test]

@@ -40,7 +40,16 @@ fn wheel(folder: &Path) -> String {
     name.to_owned()
 }
 
-/// A simple index (PEP 503) of one wheel, for those who know the password. It listens where
+/// A source distribution that builds without a package from elsewhere.
+fn source_distribution(folder: &Path) -> String {
+    let name = "waybill_private_test-1.0.tar.gz";
+    let script = include_str!("source_distribution.py");
+    let made = std::process::Command::new("python3").args(["-c", script]).arg(folder.join(name)).status();
+    assert!(made.unwrap().success());
+    name.to_owned()
+}
+
+/// A simple index (PEP 503) of one file, for those who know the password. It listens where
 /// containers of the default bridge reach this machine.
 struct PrivateIndex {
     url: String,
@@ -49,13 +58,13 @@ struct PrivateIndex {
 }
 
 impl PrivateIndex {
-    fn start(address: &str, wheel: (String, Vec<u8>)) -> Self {
+    fn start(address: &str, file: (String, Vec<u8>)) -> Self {
         let listener = TcpListener::bind((address, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let refused: &'static Mutex<u32> = Box::leak(Box::default());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let _ = answer(stream, &wheel, refused);
+                let _ = answer(stream, &file, refused);
             }
         });
         Self { url: format!("http://{address}:{port}/simple"), host: address.to_owned(), refused }
@@ -160,6 +169,32 @@ async fn an_index_that_asks_for_a_password_gets_it_and_no_image_does() {
     let told = lines.into_inner().unwrap();
     assert!(told.iter().any(|line| line.contains(PACKAGE)), "the installer's output: {told:?}");
     assert!(!told.iter().any(|line| line.contains(PASSWORD)));
+}
+
+/// What has to be built would run its author's code while it is resolved or installed.
+#[tokio::test]
+async fn a_package_without_a_wheel_is_neither_resolved_nor_installed() {
+    let Some((engine, base)) = engine().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let name = source_distribution(folder.path());
+    let bytes = std::fs::read(folder.path().join(&name)).unwrap();
+    let digest = Digest::of(&bytes);
+    let server = PrivateIndex::start(&bridge(&engine, &base).await, (name, bytes));
+    let netrc = folder.path().join("netrc");
+    std::fs::write(&netrc, format!("machine {} login user password {PASSWORD}\n", server.host)).unwrap();
+    let index = Index { url: Some(&server.url), netrc: Some(&netrc) };
+
+    let said = resolved(&engine, &base, index).await.unwrap_err();
+    assert!(said.contains(PACKAGE) && said.contains("no usable wheels"), "{said}");
+
+    let lock = format!("{PACKAGE}==1.0 \\\n    --hash={digest}\n");
+    let runtime = format!("test/{}", uuid::Uuid::new_v4().simple());
+    let key = EnvironmentKey::new(Digest::of(lock.as_bytes()), &base, runtime);
+    let lines = Mutex::new(String::new());
+    let sink = |line: &str| lines.lock().unwrap().push_str(line);
+    let made = ensure_environment(&engine, &key, &lock, index, BTreeMap::new(), &sink).await;
+    let (failed, said) = (made.is_err(), lines.into_inner().unwrap());
+    assert!(failed && said.contains("no usable wheels"), "{said}");
 }
 
 #[tokio::test]

@@ -24,8 +24,7 @@ impl Drop for SmallDisk<'_> {
 async fn a_full_disk_is_507_and_leaves_nothing() {
     let mount_point = tempfile::tempdir().unwrap();
     let Some(_disk) = SmallDisk::mount(mount_point.path()) else {
-        assert!(std::env::var_os("CI").is_none(), "CI runs as root, to mount a small file system");
-        eprintln!("skipped: a small file system can only be mounted by root");
+        waybill_tests::skip("a small file system can only be mounted by root");
         return;
     };
     let server = Server::start_in(tempfile::tempdir().unwrap(), mount_point.path().join("artifacts")).await;
