@@ -11,10 +11,11 @@ warn() { printf 'warning: %s\n' "$*" >&2; }
 die() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# Runs a command as root: directly, or through sudo.
+# Runs a command as root: directly, or through sudo, which drops what says how the network is reached.
 as_root() {
+  local kept=http_proxy,https_proxy,no_proxy,HTTP_PROXY,HTTPS_PROXY,NO_PROXY,SSL_CERT_FILE,DOCKER_HOST
   if [ "$(id -u)" = 0 ]; then "$@"
-  elif have sudo; then sudo "$@"
+  elif have sudo; then sudo --preserve-env="$kept" "$@"
   else die "needs root for: $* (run as root, or install sudo)"; fi
 }
 
@@ -55,9 +56,13 @@ own_target() {
 # Docker Engine, with a running daemon: systemd's where there is one, else our own.
 need_docker() {
   have dockerd || need_apt docker.io
+  # Debian 13 has the command in a package of its own.
+  have docker || need_apt docker-cli
   need_apt debootstrap ca-certificates iptables procps
   docker_answers && return
-  if [ -d /run/systemd/system ]; then
+  if docker_refuses; then
+    : # It runs already.
+  elif [ -d /run/systemd/system ]; then
     say "starting Docker"
     as_root systemctl start docker
   else
@@ -68,14 +73,21 @@ need_docker() {
     as_root sh -c 'setsid dockerd >>/var/log/dockerd.log 2>&1 </dev/null &'
   fi
   local i
-  for ((i = 0; i < 60; i++)); do docker_answers && return; sleep 0.5; done
-  if docker_refuses; then
-    die "Docker runs, but $(id -un) may not talk to it: sudo usermod -aG docker $(id -un), log in again, run this again"
-  fi
-  die "dockerd did not come up; see /var/log/dockerd.log or: journalctl -u docker"
+  for ((i = 0; i < 60; i++)); do { docker_answers || docker_refuses; } && break; sleep 0.5; done
+  docker_answers && return
+  docker_refuses || die "dockerd did not come up; see /var/log/dockerd.log or: journalctl -u docker"
+  say "adding $(id -un) to the group docker, whose members are as good as root"
+  as_root usermod -aG docker "$(id -un)"
+}
+# in_docker_group ARGUMENTS…  starts the running script over with these as a member of the group docker, where the
+# user has just become one: without that it takes a new login.
+in_docker_group() {
+  docker_answers || ! docker_refuses || [ -n "${WAYBILL_IN_DOCKER_GROUP:-}" ] && return
+  say "starting over as a member of the group docker"
+  WAYBILL_IN_DOCKER_GROUP=yes exec sg docker -c "$(printf '%q ' "$ROOT/scripts/$(basename "$0")" "$@")"
 }
 docker_answers() { docker info >/dev/null 2>&1; }
-docker_refuses() { docker info 2>&1 | grep -qi 'permission denied'; }
+docker_refuses() { [[ $(docker info 2>&1) == *'permission denied'* ]]; }
 
 # Prints a Python that MLflow takes (3.10 or newer). 3.11 first: Debian 12's, so that what the
 # notebook pins has wheels for the base image's Python too.
@@ -141,10 +153,19 @@ need_cargo_deny() {
 # need_base_image  the base image of deployments, made by $WAYBILL_BIN once for the machine.
 need_base_image() {
   local command=("$WAYBILL_BIN" images base)
-  # Behind a proxy with its own certificate authority, containers need its bundle to reach an index.
-  [ -z "${SSL_CERT_FILE:-}" ] || command+=(--ca-bundle "$SSL_CERT_FILE")
+  ! ca_bundle >/dev/null || command+=(--ca-bundle "$(ca_bundle)")
   # Where no image registry is reachable the base is made by debootstrap, which needs root.
   "${command[@]}" || as_root env PATH="$PATH" "${command[@]}"
+}
+
+# Prints the bundle of the certificate authority of a proxy between here and the world, as the tools of
+# this machine know it: containers need it to reach an index.
+ca_bundle() {
+  local file
+  for file in "${SSL_CERT_FILE:-}" "${REQUESTS_CA_BUNDLE:-}" "${PIP_CERT:-}" "${CURL_CA_BUNDLE:-}"; do
+    [ -z "$file" ] || { printf '%s\n' "$file"; return; }
+  done
+  return 1
 }
 
 # A TCP port that is free now, on loopback.
