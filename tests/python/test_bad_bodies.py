@@ -48,13 +48,18 @@ def test_a_truncated_body_writes_nothing(server):
 
 def test_an_oversized_body_is_refused(server):
     answer = raw.send(server.port, "POST", CREATE, json.dumps({"name": "x" * 100_000_000}).encode(), JSON)
-    assert answer.status in (400, 413), answer.line
+    assert "larger than" in mlflow_error(answer)
     assert server.mlflow("GET", "experiments/search", {"max_results": 1}).status_code == 200
 
 
 def test_a_promised_flood_is_refused_before_it_arrives(server):
-    answer = raw.send(server.port, "POST", CREATE, b"{", {**JSON, "Content-Length": "99999999999"}, half_close=True)
-    assert answer.status in (400, 413), answer.line
+    answer = raw.send(server.port, "POST", CREATE, b"{", {**JSON, "Content-Length": "99999999999"})
+    assert "larger than" in mlflow_error(answer)
+
+
+def test_a_body_that_ends_early(server):
+    answer = raw.send(server.port, "POST", CREATE, b"{", {**JSON, "Content-Length": "99"}, half_close=True)
+    assert "ended before it was complete" in mlflow_error(answer)
 
 
 @pytest.mark.parametrize(
@@ -66,10 +71,7 @@ def test_a_promised_flood_is_refused_before_it_arrives(server):
 )
 def test_floods_in_fields(server, body, field):
     answer = raw.send(server.port, "POST", CREATE, json.dumps(body).encode(), JSON)
-    if field == "name":
-        assert "name" in mlflow_error(answer)
-    else:
-        assert answer.status in (200, 400), answer.line  # MLflow has no cap on a create's tags
+    assert field in mlflow_error(answer)
 
 
 def test_many_aliases_are_capped(server):
@@ -82,25 +84,20 @@ def test_many_aliases_are_capped(server):
 
 
 @pytest.mark.parametrize(
-    ("method", "path"),
+    ("method", "path", "says"),
     [
-        ("GET", "/api/2.0/mlflow/no/such/call"),
-        ("POST", "/api/3.0/mlflow/no-such/search"),
-        ("GET", "/api/2.0/mlflow/gateway/endpoints"),
+        ("GET", "/api/2.0/mlflow/no/such/call", "GET /api/2.0/mlflow/no/such/call is not offered"),
+        ("POST", "/api/3.0/mlflow/no-such/search", "POST /api/3.0/mlflow/no-such/search is not offered"),
+        ("GET", "/api/2.0/mlflow/gateway/endpoints", "The AI gateway is not part of Waybill."),
     ],
 )
-def test_what_is_not_there_says_so(server, method, path):
-    answer = raw.send(server.port, method, path, b"{}", JSON)
-    assert answer.status in (404, 501), answer.line
-    body = answer.json()
-    assert body["error_code"] in ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED"), body
-    assert path.split("?")[0] in body["message"] or "not" in body["message"], body
+def test_what_is_not_there_says_so(server, method, path, says):
+    assert says in mlflow_error(raw.send(server.port, method, path, b"{}", JSON), "ENDPOINT_NOT_FOUND", 404)
 
 
 def test_a_wrong_method_says_so(server):
     answer = raw.send(server.port, "DELETE", CREATE, b"{}", JSON)
-    assert answer.status in (404, 405), answer.line
-    assert answer.json()["error_code"]
+    assert f"DELETE {CREATE} is not offered" in mlflow_error(answer, "ENDPOINT_NOT_FOUND", 405)
 
 
 @pytest.mark.parametrize(
@@ -108,16 +105,16 @@ def test_a_wrong_method_says_so(server):
     [
         ("GET", "models/nobody", 404, "MODEL_NOT_FOUND"),
         ("GET", "models/nobody/versions/1", 404, "MODEL_NOT_FOUND"),
-        ("GET", "no-such-thing", 404, None),
-        ("GET", "versions/nobody", 404, None),
-        ("GET", "blobs/sha256:" + "0" * 64, 404, None),
-        ("GET", "blobs/sha256:short", 400, None),
-        ("GET", "models?limit=0", 400, None),
-        ("GET", "models?limit=1001", 400, None),
-        ("GET", "models?limit=many", 400, None),
-        ("GET", "models?page_token=nonsense", 400, None),
-        ("GET", "resolve?ref=nobody@1", 404, None),
-        ("GET", "resolve?ref=@", 400, None),
+        ("GET", "no-such-thing", 404, "ENDPOINT_NOT_FOUND"),
+        ("GET", "versions/nobody", 404, "VERSION_NOT_FOUND"),
+        ("GET", "blobs/sha256:" + "0" * 64, 404, "BLOB_NOT_FOUND"),
+        ("GET", "blobs/sha256:short", 400, "DIGEST_INVALID"),
+        ("GET", "models?limit=0", 400, "LIMIT_INVALID"),
+        ("GET", "models?limit=1001", 400, "LIMIT_INVALID"),
+        ("GET", "models?limit=many", 400, "QUERY_INVALID"),
+        ("GET", "models?page_token=nonsense", 400, "PAGE_TOKEN_INVALID"),
+        ("GET", "resolve?ref=nobody@1", 404, "MODEL_NOT_FOUND"),
+        ("GET", "resolve?ref=@", 400, "REFERENCE_INVALID"),
     ],
 )
 def test_native_problems(server, method, path, status, code):
@@ -125,8 +122,7 @@ def test_native_problems(server, method, path, status, code):
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     problem = response.json()
-    assert problem["status"] == status and problem["detail"] and problem["code"], problem
-    assert code is None or problem["code"] == code, problem
+    assert (problem["status"], problem["code"]) == (status, code) and problem["detail"], problem
 
 
 def upload(server, content, name="f.bin"):
@@ -134,32 +130,32 @@ def upload(server, content, name="f.bin"):
     digest = "sha256:" + hashlib.sha256(content).hexdigest()
     file = {"path": name, "digest": digest, "size_bytes": len(content)}
     response = server.api("POST", "uploads", json={"files": [file]})
-    assert response.status_code in (200, 201), response.text
+    assert response.status_code == 201, response.text
     return response.json()["upload_id"], digest
+
+
+def problem_of(response, status, code):
+    """What a refusal says, once it is the one that is expected."""
+    assert (response.status_code, response.json()["code"]) == (status, code), response.text
+    return response.json()["detail"]
 
 
 def test_a_digest_that_does_not_match(server):
     upload_id, digest = upload(server, b"what was promised")
     response = server.api("PUT", f"uploads/{upload_id}/blobs/{digest}", data=b"what came instead")
-    assert response.status_code in (400, 409, 422), response.text
-    assert digest in response.json()["detail"], "the message names the digest that was promised"
+    assert digest in problem_of(response, 400, "DIGEST_MISMATCH"), "the message names the digest that was promised"
     assert server.api("GET", f"blobs/{digest}").status_code == 404
     refused = server.api("POST", "models/mismatch/versions", json={"upload_id": upload_id})
-    assert 400 <= refused.status_code < 500, refused.text
+    problem_of(refused, 409, "UPLOAD_INCOMPLETE")
     assert server.api("GET", "models/mismatch").status_code == 404
-    assert server.api("PUT", f"uploads/{upload_id}/blobs/{digest}", data=b"what was promised").status_code in (
-        200,
-        201,
-        204,
-    )
-    assert server.api("POST", "models/mismatch/versions", json={"upload_id": upload_id}).status_code in (200, 201)
+    assert server.api("PUT", f"uploads/{upload_id}/blobs/{digest}", data=b"what was promised").status_code == 204
+    assert server.api("POST", "models/mismatch/versions", json={"upload_id": upload_id}).status_code == 201
 
 
 def test_a_session_without_all_its_files_registers_nothing(server):
     upload_id, digest = upload(server, b"never sent")
     refused = server.api("POST", "models/incomplete/versions", json={"upload_id": upload_id})
-    assert 400 <= refused.status_code < 500, refused.text
-    assert digest in refused.json()["detail"] or "f.bin" in refused.json()["detail"]
+    assert digest in problem_of(refused, 409, "UPLOAD_INCOMPLETE")
 
 
 def test_a_native_upload_cut_off(server):
@@ -168,7 +164,7 @@ def test_a_native_upload_cut_off(server):
     target = f"/api/v1/uploads/{upload_id}/blobs/{digest}"
     raw.send(server.port, "PUT", target, content[:500_000], {"Content-Length": "1000000"}, half_close=True)
     assert server.api("GET", f"blobs/{digest}").status_code == 404
-    assert server.api("PUT", f"uploads/{upload_id}/blobs/{digest}", data=content).status_code in (200, 201, 204)
+    assert server.api("PUT", f"uploads/{upload_id}/blobs/{digest}", data=content).status_code == 204
 
 
 @pytest.mark.parametrize("stage", ["shelf", "", "Production ", "PRODUCTION"])
@@ -176,16 +172,13 @@ def test_an_unknown_stage(server, tmp_path, stage):
     (tmp_path / "f").write_text("x")
     server.cli("push", tmp_path, "stages")
     response = server.api("POST", "models/stages/versions/1/promotions", json={"to": stage})
-    assert response.status_code in (400, 422), response.text
-    assert response.json()["code"]
-    assert "staging" in response.json()["detail"], "the message lists what there is"
+    assert '"staging"' in problem_of(response, 422, "BODY_INVALID"), "the message lists what there is"
 
 
 @pytest.mark.parametrize("stage", [3, None, ["staging"], {}])
 def test_a_stage_that_is_no_text(server, stage):
     response = server.api("POST", "models/stages/versions/1/promotions", json={"to": stage})
-    assert response.status_code in (400, 422), response.text
-    assert "to" in response.json()["detail"].split(" ")[-20:] or "to:" in response.json()["detail"]
+    assert " to: invalid type: " in problem_of(response, 422, "BODY_INVALID"), "the message names the field"
 
 
 def test_an_unknown_stage_on_the_command_line(server):

@@ -31,12 +31,23 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         return Ok(());
     }
     let rows = versions.iter().map(row).collect();
-    let header = ["VERSION", "STAGE", "ALIASES", "CUSTODY", "MANIFEST", "FILES", "SIZE", "CREATED", "BY"];
+    let header = [
+        "VERSION",
+        "STAGE",
+        "ALIASES",
+        "CUSTODY",
+        "MANIFEST",
+        "FILES",
+        "SIZE",
+        "CREATED",
+        "BY",
+        "DESCRIPTION",
+    ];
     output::table(header, rows, &format!("{} has no versions.", args.name));
     Ok(())
 }
 
-fn row(version: &ModelVersion) -> [String; 9] {
+fn row(version: &ModelVersion) -> [String; 10] {
     let custody = match version.custody {
         Custody::Frozen => "frozen",
         Custody::Pointer => "pointer",
@@ -53,5 +64,6 @@ fn row(version: &ModelVersion) -> [String; 9] {
         output::or_dash(content.map(|content| output::size(content.size_bytes))),
         output::time(version.created_at_ms),
         output::plain(&version.created_by),
+        output::plain(version.description.as_deref().unwrap_or_default()),
     ]
 }

@@ -45,7 +45,7 @@ pub enum KeyError {
 /// Text that is not a P-256 key in one of the PEM forms.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKey {
-    #[error("found no PEM block {expected}")]
+    #[error("found no PEM block; expected {expected}")]
     NoPem { expected: &'static str },
     #[error(
         "the private key is encrypted; expected an unencrypted P-256 key: decrypt it with `openssl pkcs8 -in KEY -out DECRYPTED`"

@@ -168,8 +168,8 @@ async fn get_version_by_uid(
         ("path" = String, Path, description = "The file's path in the manifest"),
     ),
     responses(
-        (status = 200, description = "All of it", content_type = "application/octet-stream", body = Vec<u8>),
-        (status = 206, description = "The range", content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 200, description = "All of it, of the type that its name tells", content_type = "*/*", body = Vec<u8>),
+        (status = 206, description = "The range", content_type = "*/*", body = Vec<u8>),
         (status = 304, description = "Not modified"),
         (status = 404, body = Problem, content_type = "application/problem+json"),
         (status = 416, body = Problem, content_type = "application/problem+json"),

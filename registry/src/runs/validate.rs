@@ -177,7 +177,9 @@ pub fn metric(logged: &LoggedMetric, path: &str) -> Result<(), RunsError> {
             metric.value
         )));
     }
-    length("Metric name", &metric.key, KEY_MAX)
+    length("Metric name", &metric.key, KEY_MAX)?;
+    length("dataset_name", logged.dataset_name.as_deref().unwrap_or_default(), DATASET_NAME_MAX)?;
+    length("dataset_digest", logged.dataset_digest.as_deref().unwrap_or_default(), DATASET_DIGEST_MAX)
 }
 
 fn join(path: &str, field: &str) -> String {

@@ -192,6 +192,7 @@ fn check_length(what: &str, text: Option<&str>, limit: usize) -> Result<(), Trac
 }
 
 fn check_value(assessment: &Assessment) -> Result<(), TracesError> {
+    check_length("error", assessment.error_json().as_deref(), limits::VALUE_JSON_MAX)?;
     check_length("value", Some(&assessment.value_json()), limits::VALUE_JSON_MAX)
 }
 

@@ -55,17 +55,29 @@ impl<S: Send + Sync, T: Message> FromRequest<S> for MlflowJson<T> {
         if matches!(parts.method, Method::POST | Method::PUT) {
             check_content_type(&parts.headers)?;
         }
+        refuse_flood(&parts.headers)?;
         from_body(&read(body).await?).map(Self)
     }
+}
+
+/// A body that promises too much is not waited for.
+fn refuse_flood(headers: &HeaderMap) -> Result<(), MlflowError> {
+    let promised = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if promised.is_some_and(|bytes: u64| bytes > BODY_MAX_BYTES as u64) {
+        return Err(too_large());
+    }
+    Ok(())
+}
+
+fn too_large() -> MlflowError {
+    MlflowError::invalid(format!("The request body is larger than {BODY_MAX_BYTES} bytes."))
 }
 
 async fn read(body: Body) -> Result<axum::body::Bytes, MlflowError> {
     to_bytes(body, BODY_MAX_BYTES).await.map_err(|error| {
         use std::error::Error as _;
-        let too_large =
-            error.source().is_some_and(|e| e.downcast_ref::<http_body_util::LengthLimitError>().is_some());
-        if too_large {
-            return MlflowError::invalid(format!("The request body is larger than {BODY_MAX_BYTES} bytes."));
+        if error.source().is_some_and(|e| e.downcast_ref::<http_body_util::LengthLimitError>().is_some()) {
+            return too_large();
         }
         MlflowError::invalid("The request body ended before it was complete.")
     })
