@@ -87,10 +87,12 @@ PY
 
 step_4() {
   step 4 "Promoted to staging, then to production"
-  local started
+  local started took made
   started=$(now_ms)
   run waybill promote iris@1 --to staging --reason "first candidate"
-  figure "promote to serving, cold: resolve, build, start" "$(seconds_since "$started")"
+  took=$(seconds_since "$started")
+  made=$(what_was_made staging)
+  figure "promote to serving, $made" "$took"
   same_prediction "$GATEWAY/staging/iris/invocations" "$WORK/v1"
   started=$(now_ms)
   run waybill promote iris@1 --to production --reason "accepted in staging"
@@ -101,6 +103,19 @@ step_4() {
 }
 
 seconds_since() { awk -v ms="$(($(now_ms) - $1))" 'BEGIN { printf "%.1f s", ms / 1000 }'; }
+
+# what_was_made ENVIRONMENT  what the newest rollout's log says of its lockfile and its image: Docker keeps images of earlier tours.
+what_was_made() {
+  local lockfile image
+  waybill logs iris --env "$1" --json >"$WORK/logs"
+  if grep -qE '"resolved [0-9]+ packages in ' "$WORK/logs"; then lockfile=resolved
+  elif grep -q ' nothing to resolve"' "$WORK/logs"; then lockfile='lockfile was there'
+  else fail "the log of $1 does not say where the lockfile is from"; fi
+  if grep -q '"built environment image ' "$WORK/logs"; then image=built
+  elif grep -q ' nothing to build"' "$WORK/logs"; then image='image was there'
+  else fail "the log of $1 does not say where the image is from"; fi
+  echo "$lockfile, $image"
+}
 
 # reused_everything ENVIRONMENT  lockfile and image of the newest rollout were there already: nothing resolved, nothing built.
 reused_everything() {

@@ -26,14 +26,12 @@ def template_of(path):
     return next((template for template, pattern in PATTERNS if pattern.fullmatch(path)), None)
 
 
-def schema_of(template, method, status):
+def answer_of(template, method, status):
+    """What is documented: success by its own status, a refusal by the default where it has none of its own."""
     responses = SPEC["paths"][template][method.lower()]["responses"]
-    answer = responses.get(str(status)) or responses.get("default")
+    answer = responses.get(str(status)) or (responses.get("default") if status >= 400 else None)
     assert answer, f"{method} {template} documents no {status}: {sorted(responses)}"
-    for media in answer.get("content", {}).values():
-        if "schema" in media:
-            return {**media["schema"], "components": SPEC["components"]}
-    return None
+    return answer
 
 
 def check(method, path, response):
@@ -42,6 +40,14 @@ def check(method, path, response):
     if template is None or method.lower() not in SPEC["paths"][template]:
         assert response.status_code in (404, 405), f"{method} {path} answers {response.status_code} undocumented"
         return
-    schema = schema_of(template, method, response.status_code)
-    if schema and "json" in response.headers.get("content-type", ""):
+    documented = answer_of(template, method, response.status_code).get("content", {})
+    media = response.headers.get("content-type", "").partition(";")[0]
+    if not documented:
+        assert not response.content, f"{method} {path} answers {media} where {response.status_code} has no body"
+        return
+    # A file's bytes come under the file's own type.
+    known = media in documented or "*/*" in documented
+    assert known, f"{method} {path} answers {media!r}, documented: {sorted(documented)}"
+    if "json" in media and media in documented:
+        schema = {**documented[media]["schema"], "components": SPEC["components"]}
         jsonschema.validate(response.json(), schema, cls=jsonschema.Draft202012Validator)

@@ -1,6 +1,7 @@
 """Models that are cheap to serve, and ways to watch them: for the tests that use Docker."""
 
 import json
+import random
 import signal
 import subprocess
 import sys
@@ -63,6 +64,20 @@ def promote(server, reference, stage="production", ok=True, timeout=900):
 
 def deployment(server, name, environment="production"):
     return server.api("GET", f"environments/{environment}/deployments/{name}").json()
+
+
+def log_of(server, name, stage, *flags):
+    return [json.loads(line) for line in server.cli("logs", name, "--env", stage, "--json", *flags).stdout.splitlines()]
+
+
+def assert_nothing_was_made(server, name, stage):
+    log = log_of(server, name, stage)
+    assert log and not {line["stream"] for line in log} & {"resolve", "build"}, log
+
+
+def unseen_requirements():
+    """No engine has the image of requirements that nobody wrote before."""
+    return ["mlflow==3.17.2", f"colorama>=0.0.{random.randrange(10**9)}"]
 
 
 def until(condition, seconds=120, what="the condition", pause=0.2):

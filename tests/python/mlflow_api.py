@@ -35,6 +35,9 @@ BY_HAND = [
     ("GET", "/ajax-api/2.0/mlflow/gateway-proxy", {}),
 ]
 
+# Times and free values; spans, which MLflow reads off OpenTelemetry's own route only.
+FOREIGN = ("google.protobuf.", "opentelemetry.")
+
 KINDS = {
     FieldDescriptor.CPPTYPE_STRING: "text",
     FieldDescriptor.CPPTYPE_INT32: "int",
@@ -60,6 +63,8 @@ class Endpoint(NamedTuple):
     path: str
     # Of its message; none where MLflow reads the request by hand.
     fields: tuple
+    # Every text in it, of nested messages too, as the way to it: names, and whether each is a list or a map.
+    texts: tuple
 
     @property
     def empty_for_pages(self):
@@ -77,15 +82,31 @@ def fields_of(message):
     return tuple(Field(field.name, KINDS[field.cpp_type], bool(field.is_repeated)) for field in descriptor.fields)
 
 
+def texts_of(descriptor, outer=()):
+    for field in descriptor.fields:
+        nested = field.message_type
+        way = (*outer, (field.name, "list" if field.is_repeated else ""))
+        if field.type == FieldDescriptor.TYPE_STRING:
+            yield way
+        elif nested is None or nested.full_name.startswith(FOREIGN):
+            continue
+        elif nested.GetOptions().map_entry:
+            yield from ((*outer, (field.name, "map"), (part, "")) for part in ("key", "value"))
+        else:
+            yield from texts_of(nested, way)
+
+
 def endpoints():
     """All of them; `get_endpoints` hands each message to what would be looking for its handler."""
     found = []
     for path, message, methods in get_endpoints(lambda message: message):
+        texts = tuple(texts_of(message.DESCRIPTOR)) if hasattr(message, "DESCRIPTOR") else ()
         if MISSPELLED not in path:
-            found += [Endpoint(method, path, fields_of(message)) for method in methods]
+            found += [Endpoint(method, path, fields_of(message), texts) for method in methods]
     for method, path, fields in BY_HAND:
         fields = tuple(Field(name, kind.removesuffix("s"), kind == "texts") for name, kind in fields.items())
-        found.append(Endpoint(method, path, fields))
+        texts = tuple(((field.name, "list" if field.repeated else ""),) for field in fields if field.kind == "text")
+        found.append(Endpoint(method, path, fields, texts))
     return sorted(set(found))
 
 

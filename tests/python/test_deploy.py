@@ -1,6 +1,7 @@
 """From a registered version to a container that serves, on a real Docker Engine."""
 
 import json
+import re
 import socket
 import subprocess
 import time
@@ -9,33 +10,68 @@ from deploying import (
     Load,
     answer_of,
     ask,
+    assert_nothing_was_made,
     containers,
     deployment,
     docker,
+    log_of,
     one_container,
     promote,
     register,
     remove_containers,
+    unseen_requirements,
     until,
 )
 from server import BINARY, environment
 from stored import validate_referrers
 
+PHASES = (
+    *("pending", "verifying", "resolving", "building", "starting"),
+    *("health check", "switching", "draining", "succeeded"),
+)
 
-def test_first_promotion_resolves_builds_and_serves(net):
+
+def shown(said):
+    """Of what a promotion printed: its phases in their order, and the streams that its lines are of."""
+    return re.findall(r"^… (.+)$", said, re.M), set(re.findall(r"^[\d:]{8} (\w+) ", said, re.M))
+
+
+def test_first_promotion_resolves_builds_and_serves(live):
+    """What it does is stored, and shown as it comes; the second finds all of it made."""
+    register(live, live.work, "fresh", 8, requirements=unseen_requirements())
+    first = promote(live, "fresh@1", "staging")
+    log = log_of(live, "fresh", "staging")
+    assert {line["stream"] for line in log} >= {"event", "resolve", "build"}
+    assert [line["seq"] for line in log] == sorted(line["seq"] for line in log)
+    phases, streams = shown(first)
+    assert phases == [phase for phase in PHASES if phase in phases], first
+    assert {"resolving", "health check", "succeeded"} <= set(phases), "those that last long enough to be seen"
+    assert streams >= {"event", "resolve", "build"}, first
+    # The resolver's own words come while there is still much to do, not at the end.
+    assert re.search(r"^[\d:]{8} resolve Resolved \d+ packages in .*^… health check$", first, re.M | re.S), first
+    assert f"  {live.gateway}/staging/fresh/invocations\n" in first, first
+    assert answer_of(live, "fresh", "staging") == 8
+
+    second = promote(live, "fresh@1")
+    phases, streams = shown(second)
+    assert phases[-1] == "succeeded" and "event" in streams and not streams & {"resolve", "build"}, second
+    assert f"  {live.gateway}/production/fresh/invocations\n" in second, second
+    assert_nothing_was_made(live, "fresh", "production")
+    image = deployment(live, "fresh")["serving"]["revision"]["image_digest"]
+    promote(live, "fresh@1", "archived")
+    until(lambda: not containers(live, "fresh", everything=True), what="the containers' end")
+    docker("rmi", image)
+
+
+def test_a_version_is_in_one_stage(net):
+    """What followed staging ended when the version left it."""
     assert answer_of(net, "net") == 1
-    # A version is in one stage: what followed staging ended when the version left it.
     until(lambda: ask(net, "net", "staging").status_code == 404, what="the end of the route to staging")
     until(lambda: not containers(net, "net", "staging", everything=True), what="the end of staging's container")
-    log = [json.loads(line) for line in net.cli("logs", "net", "--env", "staging", "--json").stdout.splitlines()]
-    streams = {line["stream"] for line in log}
-    assert "event" in streams
-    assert [line["seq"] for line in log] == sorted(line["seq"] for line in log)
 
 
 def test_production_reuses_what_staging_made(net):
-    log = net.cli("logs", "net", "--env", "production", "--json").stdout
-    assert not {json.loads(line)["stream"] for line in log.splitlines()} & {"resolve", "build"}, log
+    assert_nothing_was_made(net, "net", "production")
 
 
 def test_the_lockfile_is_signed_and_attached(net):
@@ -61,7 +97,7 @@ def test_a_lockfile_that_came_with_the_version_is_taken(net, tmp_path):
     net.cli("push", tmp_path / "model", "locked", "--lockfile", tmp_path / "lock.json")
     promote(net, "locked@1", "test")
     assert answer_of(net, "locked", "test") == 1
-    log = [json.loads(line) for line in net.cli("logs", "locked", "--env", "test", "--json").stdout.splitlines()]
+    log = log_of(net, "locked", "test")
     assert any("came with the version" in line["text"] for line in log), log
     assert "resolve" not in {line["stream"] for line in log}
     net.cli("verify", "locked@1")
@@ -93,18 +129,18 @@ def test_published_ports(make_server, live):
 
 
 def test_containers_are_hardened(net):
-    for container in containers(net, "net"):
-        facts = json.loads(docker("inspect", container))[0]
-        host, config = facts["HostConfig"], facts["Config"]
-        assert host["ReadonlyRootfs"] is True
-        assert host["CapDrop"] == ["ALL"] and not host["CapAdd"] and not host["Privileged"]
-        assert any(option.startswith("no-new-privileges") for option in host["SecurityOpt"])
-        assert config["User"].split(":")[0] not in ("", "0", "root")
-        assert host["Memory"] > 0 and host["PidsLimit"] > 0 and (host["NanoCpus"] > 0 or host["CpuQuota"] > 0)
-        assert all(not mount["RW"] for mount in facts["Mounts"]), facts["Mounts"]
-        assert not any("docker.sock" in mount["Source"] for mount in facts["Mounts"])
-        written = docker("exec", container, "sh", "-c", "touch /opt/ml/model/x 2>&1; touch /x 2>&1; id -u", check=False)
-        assert written.count("Read-only") == 2 and not written.endswith("\n0"), written
+    (container,) = containers(net, "net", "production")
+    facts = json.loads(docker("inspect", container))[0]
+    host, config = facts["HostConfig"], facts["Config"]
+    assert host["ReadonlyRootfs"] is True
+    assert host["CapDrop"] == ["ALL"] and not host["CapAdd"] and not host["Privileged"]
+    assert any(option.startswith("no-new-privileges") for option in host["SecurityOpt"])
+    assert config["User"].split(":")[0] not in ("", "0", "root")
+    assert host["Memory"] > 0 and host["PidsLimit"] > 0 and (host["NanoCpus"] > 0 or host["CpuQuota"] > 0)
+    assert facts["Mounts"] and all(not mount["RW"] for mount in facts["Mounts"]), facts["Mounts"]
+    assert not any("docker.sock" in mount["Source"] for mount in facts["Mounts"])
+    written = docker("exec", container, "sh", "-c", "touch /opt/ml/model/x 2>&1; touch /x 2>&1; id -u")
+    assert written.count("Read-only") == 2 and not written.endswith("\n0"), written
 
 
 def test_a_switch_under_load_loses_nothing(net):
@@ -114,8 +150,7 @@ def test_a_switch_under_load_loses_nothing(net):
         time.sleep(1)
     load.assert_clean()
     assert answer_of(net, "net") == 2
-    log = net.cli("logs", "net", "--env", "production", "--json").stdout
-    assert not {json.loads(line)["stream"] for line in log.splitlines()} & {"resolve", "build"}
+    assert_nothing_was_made(net, "net", "production")
     until(lambda: one_container(net, "net"), what="the old container's end")
 
 
@@ -130,8 +165,8 @@ def test_rollback_under_load(net):
     assert [interval["version"] for interval in history["serving"]][:3] == [1, 2, 1]
     newest, before = history["serving"][:2]
     assert newest["reason"] == "two is worse" and newest["actor"] and newest.get("to_ms") is None
-    assert before["to_ms"] <= newest["from_ms"] + 60_000
-    assert net.cli("history", "net", "--env", "production").stdout.count("two is worse") >= 1
+    assert before["to_ms"] == newest["from_ms"]
+    assert "two is worse" in net.cli("history", "net", "--env", "production").stdout
 
 
 def test_mlflow_transition_deploys(net):
@@ -180,31 +215,43 @@ def test_archiving_stops_it(net):
     until(lambda: history()[0].get("to_ms"), what="the end on record")
 
 
-def test_logs_follow_and_replay(net):
+def test_logs_follow_and_replay(net, tmp_path):
     """A follower sees what was there and what comes, without a gap."""
     for answer in (1, 2):
         register(net, net.work, "chatty", answer)
     promote(net, "chatty@1", "test")
-    follower = subprocess.Popen(
-        [BINARY, "logs", "chatty", "--env", "test", "--all", "-f", "--json"],
-        env={**environment(), "WAYBILL_URL": net.url},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    before = len(log_of(net, "chatty", "test", "--all"))
+    assert before > 5
+
+    def followed():
+        return [json.loads(line) for line in (tmp_path / "followed").read_text().rpartition("\n")[0].splitlines()]
+
+    with (tmp_path / "followed").open("w") as out:
+        follower = subprocess.Popen(
+            [BINARY, "logs", "chatty", "--env", "test", "--all", "-f", "--json"],
+            env={**environment(), "WAYBILL_URL": net.url},
+            stdout=out,
+        )
     try:
+        until(lambda: len(followed()) >= before, what="the replay")
         promote(net, "chatty@2", "test")
-        time.sleep(2)
+        # Its lines came after the replay's end, so it is the follower that brings them.
+        newest = deployment(net, "chatty", "test")["rollout"]["rollout_id"]
+        served = "version 2 serves at /test/chatty"
+        until(
+            lambda: any(line["rollout_id"] == newest and line["text"] == served for line in followed()),
+            seconds=30,
+            what="the second rollout in the followed log",
+        )
     finally:
         follower.terminate()
-    whole = net.cli("logs", "chatty", "--env", "test", "--all", "--json").stdout
-    followed = [json.loads(line)["seq"] for line in follower.communicate(timeout=30)[0].splitlines()]
-    assert followed == [json.loads(line)["seq"] for line in whole.splitlines()][: len(followed)]
-    assert len(followed) > 5
+        follower.wait(timeout=30)
+    seen = followed()
+    assert seen == log_of(net, "chatty", "test", "--all")[: len(seen)]
 
 
-def test_ports_of_nobody_are_left_over(net):
-    """No container of ours listens on a host port, except on loopback."""
-    for container in containers(net):
-        ports = json.loads(docker("inspect", "-f", "{{json .HostConfig.PortBindings}}", container)) or {}
-        for bindings in ports.values():
-            assert all(binding["HostIp"].startswith("127.") for binding in bindings)
+def test_no_port_of_the_host_is_taken(net):
+    """Unless `--publish-ports` asks for it, no container of ours listens there."""
+    ours = containers(net)
+    assert ours
+    assert [docker("port", container) for container in ours] == [""] * len(ours)

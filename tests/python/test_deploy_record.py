@@ -1,7 +1,6 @@
 """What is on record is what runs: digests are used again, and times without an answer are told."""
 
 import json
-import random
 import subprocess
 import time
 import uuid
@@ -10,12 +9,15 @@ import pytest
 from deploying import (
     answer_of,
     ask,
+    assert_nothing_was_made,
     containers,
     deployment,
     docker,
+    log_of,
     promote,
     register,
     remove_containers,
+    unseen_requirements,
     until,
 )
 from server import BINARY, environment
@@ -54,15 +56,6 @@ def image_id(reference):
 def digests(server, name, stage):
     revision = deployment(server, name, stage)["serving"]["revision"]
     return revision["lock_digest"], revision["image_digest"]
-
-
-def log_of(server, name, stage):
-    return [json.loads(line) for line in server.cli("logs", name, "--env", stage, "--json").stdout.splitlines()]
-
-
-def assert_nothing_was_made(server, name, stage):
-    log = log_of(server, name, stage)
-    assert log and not {line["stream"] for line in log} & {"resolve", "build"}, log
 
 
 def history(server, name, stage):
@@ -138,9 +131,7 @@ def test_an_interval_begins_when_traffic_switches(net):
 def test_outages_are_on_record(live, deploying, base_tag):
     """docker kill, then a restore that cannot succeed for a while, then one that gives another image."""
     server = deploying("--base-image", base_tag, name="outages")
-    # No engine has the image of requirements that nobody wrote before.
-    unseen = f"colorama>=0.0.{random.randrange(10**9)}"
-    register(server, live.work, "outage", 4, requirements=["mlflow==3.17.2", unseen])
+    register(server, live.work, "outage", 4, requirements=unseen_requirements())
     promote(server, "outage@1", "test")
     ready = server.cli("status", "outage").stdout
     assert "yes" in ready, ready

@@ -18,7 +18,9 @@ from importer import bring
 from reference import Reference
 
 # Names that an encoding changes; with an experiment's own artifacts around them.
-NAMES = ["a b.txt", "a%b.txt", "100%", "ünï/日本 é.txt", "a~[b]{c}+d&e=f.txt"]
+NAMES = ["a b.txt", "a%b.txt", "100%", "ünï/日本 é.txt", "a~[b]{c}+d&e=f.txt", "q?.txt", "semi;.txt"]
+# Those that MLflow's server and clients take for another name, or refuse together with the whole directory.
+NO_NAMES = ["hash#.txt", "pct%41.txt"]
 
 
 def needed(module):
@@ -124,6 +126,60 @@ def test_artifacts_in_a_bucket(make_server, tmp_path, bucket, served):
     assert not bring(server, *flags)["changed"]
 
 
+@pytest.fixture(scope="module")
+def of_any_name(tmp_path_factory):
+    """A server with a run whose files somebody put into the folder."""
+    folder = tmp_path_factory.mktemp("of-any-name")
+    reference = Reference(folder).wait()
+    client = importing.client_of(reference.url)
+    reference.folder = folder
+    reference.experiment = client.create_experiment("of any name")
+    reference.run_id = client.create_run(reference.experiment).info.run_id
+    files = folder / "artifacts" / reference.experiment / reference.run_id / "artifacts" / "files"
+    for name in NAMES + NO_NAMES:
+        (files / name).parent.mkdir(parents=True, exist_ok=True)
+        (files / name).write_text(name)
+    database = ["--from", f"sqlite:///{folder}/mlflow.db", "--artifacts", str(folder / "artifacts")]
+    reference.sources = {"rest": ["--from", reference.url], "database": database}
+    yield reference
+    reference.stop()
+
+
+@pytest.mark.parametrize("source", ["rest", "database"])
+def test_files_of_any_name(make_server, of_any_name, source):
+    server = make_server().start()
+    report = json.loads(bring(server, *of_any_name.sources[source], check=False).stdout)
+    told = {entry["id"].rsplit("/", 1)[1]: entry["why"] for entry in report["not_taken"]}
+    assert told == dict.fromkeys(NO_NAMES, "its name is no plain path") and report["failures"] == len(NO_NAMES), report
+    found = importing.files(importing.client_of(server.url), of_any_name.run_id)
+    assert found == {f"files/{name}": name.encode() for name in NAMES}
+
+
+@pytest.mark.parametrize("location", ["oss://bucket/mlruns", "s3://b/x;y", "dbfs:/mlruns", "hdfs://h:9000/x?y"])
+def test_an_experiment_somewhere_that_no_new_one_may_be(make_server, of_any_name, tmp_path, location):
+    """Its run comes over, with artifacts that stay where they are; new ones are kept here."""
+    shutil.copy(of_any_name.folder / "mlflow.db", tmp_path)
+    uri = f"{location}/{of_any_name.run_id}/artifacts"
+    own = "experiment_id = (SELECT experiment_id FROM runs WHERE run_uuid = ?)"
+    assert changed(tmp_path, f"UPDATE experiments SET artifact_location = ? WHERE {own}", location, of_any_name.run_id)
+    assert changed(tmp_path, "UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?", uri, of_any_name.run_id)
+    server = make_server().start()
+    flags = ["--from", f"sqlite:///{tmp_path}/mlflow.db", "--artifacts", str(tmp_path)]
+    report = bring(server, *flags)
+    assert report["failures"] == 0 and report["objects"]["run"]["created"] == 1, report
+    notes = {entry["id"]: entry["why"] for entry in report["notes"]}
+    assert f"its artifacts stay at {uri}" in notes[of_any_name.run_id], report
+    here = importing.client_of(server.url)
+    assert here.get_run(of_any_name.run_id).info.artifact_uri == uri
+    experiment = here.get_experiment(of_any_name.experiment)
+    new = here.create_run(experiment.experiment_id)
+    if experiment.artifact_location != location:
+        assert f"new runs do not go to {location}" in notes[experiment.name], report
+        here.log_text(new.info.run_id, "new", "new.txt")
+        assert importing.files(here, new.info.run_id) == {"new.txt": b"new"}
+    assert not bring(server, *flags)["changed"]
+
+
 def test_artifacts_that_lay_in_a_folder_of_their_own(make_server, tmp_path):
     """A server that gave clients a folder to write to: its files come into the store, under addresses of ours."""
     runs = tmp_path / "mlruns"
@@ -134,6 +190,7 @@ def test_artifacts_that_lay_in_a_folder_of_their_own(make_server, tmp_path):
         expected = importing.snapshot(reference.url)
         uris = ["models:/iris/1", "models:/a-copy/1", f"models:/{ids['model_id']}"]
         predicted = importing.predictions(reference.url, uris)
+        assert expected["runs"] and expected["logged_models"] and predicted
         database = ["--from", f"sqlite:///{tmp_path}/mlflow.db", "--artifacts", str(runs)]
         for name, flags in (("rest", ["--from", reference.url]), ("database", database)):
             server = make_server(name=name).start()

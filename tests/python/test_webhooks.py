@@ -228,6 +228,30 @@ def test_an_event_waits_while_nobody_delivers(make_server, receive, unique):
     assert delivery["attempts"] >= 2
 
 
+def test_what_nobody_took_is_replayed(make_server, receive, unique):
+    """A receiver that refuses connections longer than MLflow retries: three times, unless a flag says otherwise."""
+    server = make_server(*LOOPBACK).start()
+    away = Receiver()
+    port = away.port
+    away.stop()
+    url = f"http://127.0.0.1:{port}/"
+    webhook = client_of(server).create_webhook(name="ci", url=url, events=[MODEL_CREATED], secret=SECRET)
+    client_of(server).create_registered_model(unique)
+    (failed,) = settled(server, webhook, "failed", seconds=60)
+    assert failed["attempts"] == 1 + 3 and failed["error"] and "response_status" not in failed, failed
+    receiver = receive(port=port)
+    (replayed,) = json.loads(server.cli("webhooks", "replay", failed["delivery_id"], "--json").stdout)
+    assert replayed["replay_of"] == failed["delivery_id"]
+    (sent,) = receiver.wait(1)
+    assert (
+        sent[1]["x-mlflow-delivery-id"] == replayed["delivery_id"] and verified(sent, SECRET)["data"]["name"] == unique
+    )
+    while not deliveries(server, webhook, state="delivered"):
+        time.sleep(0.02)
+    states = {delivery["delivery_id"]: delivery["state"] for delivery in deliveries(server, webhook)}
+    assert states == {failed["delivery_id"]: "failed", replayed["delivery_id"]: "delivered"}
+
+
 def test_end_of_the_server_waits_for_an_answer_only_so_long(make_server, receive, unique):
     server = make_server(*LOOPBACK).start()
     receiver = receive(lambda _: "hang")
