@@ -21,7 +21,7 @@ FILES = "mlflowListArtifacts", "{ files { path } }"
 
 
 def literal(field, arguments):
-    return {"query": "{ %s(input: {%s}) %s }" % (field[0], arguments, field[1])}
+    return {"query": f"{{ {field[0]}(input: {{{arguments}}}) {field[1]} }}"}
 
 
 def variable(field, value):

@@ -19,6 +19,7 @@
 //! Good requests never look at `FIELDS`; they explain bad ones in MLflow's words, and tell which
 //! query keys are lists.
 
+mod camel;
 mod not_finite;
 pub mod number;
 mod path;
@@ -98,6 +99,11 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), MlflowError> {
 pub fn from_body<T: Message>(body: &[u8]) -> Result<T, MlflowError> {
     let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
     refuse_nul(body)?;
+    if camel::may_name(T::FIELDS, body)
+        && let Ok(object) = serde_json::from_slice(body)
+    {
+        return from_value(camel::renamed(T::FIELDS, object)?);
+    }
     match serde_json::from_slice(body) {
         Ok(message) => Ok(message),
         Err(error) => from_unusual_body(body, &error),
@@ -142,7 +148,7 @@ fn from_unusual_body<T: Message>(body: &[u8], error: &serde_json::Error) -> Resu
         Ok(value) => value,
         Err(error) => {
             return match not_finite::object::<T>(body) {
-                Some(object) => from_value(object?),
+                Some(object) => from_value(camel::renamed(T::FIELDS, object?)?),
                 None => Err(MlflowError::invalid(format!("The request body is not valid JSON: {error}."))),
             };
         }

@@ -59,9 +59,10 @@ impl Visitor<'_> for IntVisitor {
         i64::try_from(value).map(Some).map_err(|_| E::invalid_value(Unexpected::Unsigned(value), &self))
     }
 
-    /// `3.0` is an integer to protobuf, `3.5` is not. 2^63 itself is already out of range.
+    /// `3.0` is an integer to protobuf, `3.5` is not. 2^63 itself is already out of range, and what lies
+    /// just below -2^63 is rounded to it.
     fn visit_f64<E: Error>(self, value: f64) -> Result<Self::Value, E> {
-        if value.fract() == 0.0 && (-9.223_372_036_854_776e18..9.223_372_036_854_776e18).contains(&value) {
+        if value.fract() == 0.0 && value.abs() < 9.223_372_036_854_776e18 {
             return Ok(Some(value as i64));
         }
         Err(E::invalid_value(Unexpected::Float(value), &self))
@@ -73,9 +74,10 @@ impl Visitor<'_> for IntVisitor {
         if let Ok(number) = text.parse() {
             return Ok(Some(number));
         }
-        let is_number = text.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '+');
+        // What is none of these is digits alone and too large, or a word that Rust reads: `inf`, `nan`.
+        let is_decimal = text.contains(['.', 'e', 'E']) && !text.contains(['i', 'I']);
         match text.parse::<f64>() {
-            Ok(number) if is_number => self.visit_f64(number),
+            Ok(number) if is_decimal => self.visit_f64(number),
             _ => Err(E::invalid_value(Unexpected::Str(value), &self)),
         }
     }

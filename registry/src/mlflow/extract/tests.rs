@@ -51,6 +51,8 @@ fn bodies_that_fit() {
         (r#"{"run_id":"r","step":3.0}"#, probe(Some(3))),
         (r#"{"run_id":"r","step":"1e+05"}"#, probe(Some(100_000))),
         (r#"{"run_id":"r","step":"-2.0"}"#, probe(Some(-2))),
+        (r#"{"runId":"r","tags":[]}"#, probe(None)),
+        (r#"{"run_id":"r","x":"\"runId\"","y":"runId"}"#, probe(None)),
         (r#""{\"run_id\":\"r\"}""#, probe(None)),
     ] {
         assert_eq!(body(text).as_ref(), Ok(&expected), "{text}");
@@ -125,6 +127,20 @@ fn numbers_and_texts_that_do_not_fit_say_why() {
             format!(
                 "Invalid value -Infinity for parameter 'x.y[0]' supplied:  Hint: Value was of type 'float'. {SEE}"
             ),
+        ),
+        (
+            r#"{"run_id":"r","step":"-9223372036854775809"}"#,
+            format!(
+                "Invalid value \"-9223372036854775809\" for parameter 'step' supplied:  Hint: Value was of type 'str'. {SEE}"
+            ),
+        ),
+        (
+            r#"{"run_id":"r","runId":"s"}"#,
+            "The request has the field 'run_id' twice, under two names.".into(),
+        ),
+        (
+            r#"{"runId":7}"#,
+            format!("Invalid value 7 for parameter 'run_id' supplied:  Hint: Value was of type 'int'. {SEE}"),
         ),
         (r#"{"run_id":"r","x":{"y":["a\u0000"]}}"#, NUL.into()),
         (r#"{"run_id":"r\u0000","value":NaN}"#, NUL.into()),

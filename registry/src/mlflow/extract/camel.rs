@@ -1,0 +1,67 @@
+//! Field names as protobuf's own JSON writer has them, `runId` for `run_id`: MLflow's server reads both.
+
+use super::{Field, Kind, MlflowError};
+use serde_json::{Map, Value};
+
+/// Whether the body may name a field so. Few do, and for those alone it is read once more.
+pub(super) fn may_name(fields: &[Field], body: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(body) else { return false };
+    fields.iter().any(|field| {
+        let nested = match field.kind {
+            Kind::Message(fields) | Kind::Messages(fields) => may_name(fields, body),
+            _ => false,
+        };
+        nested || (field.name.contains('_') && text.contains(&format!("\"{}\"", json_name(field.name))))
+    })
+}
+
+/// The object with its fields under their own names.
+pub(super) fn renamed(
+    fields: &[Field],
+    object: Map<String, Value>,
+) -> Result<Map<String, Value>, MlflowError> {
+    let mut out = Map::new();
+    for (name, value) in object {
+        let field = fields.iter().find(|field| field.name == name || json_name(field.name) == name);
+        let (name, value) = match field {
+            Some(field) => (field.name.to_owned(), renamed_value(field.kind, value)?),
+            None => (name, value),
+        };
+        if out.contains_key(&name) {
+            return Err(MlflowError::invalid(format!(
+                "The request has the field '{name}' twice, under two names."
+            )));
+        }
+        out.insert(name, value);
+    }
+    Ok(out)
+}
+
+fn renamed_value(kind: Kind, value: Value) -> Result<Value, MlflowError> {
+    Ok(match (kind, value) {
+        (Kind::Message(fields), Value::Object(object)) => Value::Object(renamed(fields, object)?),
+        (Kind::Messages(_), Value::Array(items)) => {
+            let items = items.into_iter().map(|item| match (kind, item) {
+                (Kind::Messages(fields), Value::Object(object)) => renamed(fields, object).map(Value::Object),
+                (_, item) => Ok(item),
+            });
+            Value::Array(items.collect::<Result<_, _>>()?)
+        }
+        (_, value) => value,
+    })
+}
+
+/// `runId` of `run_id`, by protobuf's rule.
+fn json_name(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    let mut upper = false;
+    for character in name.chars() {
+        if character == '_' {
+            upper = true;
+        } else {
+            out.push(if upper { character.to_ascii_uppercase() } else { character });
+            upper = false;
+        }
+    }
+    out
+}
