@@ -11,7 +11,6 @@ use crate::{
     logged_models::{LoggedModel, ModelMetric, Status, store},
     runs::{Lifecycle, location, validate},
 };
-use std::path::Path;
 use waybill_client::api::{ImportLoggedModel, ImportOutcome, ImportResult, ImportedKind};
 
 /// Writes a logged model with its params, tags and metrics.
@@ -23,7 +22,7 @@ pub async fn write(
     let status = check(brought)?;
     let metrics = metrics(brought)?;
     let place = brought.artifact_location.as_deref().filter(|text| !text.is_empty());
-    let place = place.map(|text| location::check(text, Path::new("/"))).transpose()?;
+    let place = place.map(location::check_kept).transpose()?;
     let mark = bringing.mark_of(tx, ImportedKind::LoggedModel, &brought.id).await?;
     let (mid, experiment_id, result) = match (mark, store::get(tx, &brought.id).await?) {
         (Some(_), Some(found)) => {

@@ -13,7 +13,6 @@ use crate::{
         validate,
     },
 };
-use std::path::Path;
 use waybill_client::api::{ImportMetrics, ImportOutcome, ImportPoint, ImportResult, ImportRun, ImportedKind};
 
 /// Writes a run with all but its metrics.
@@ -25,7 +24,7 @@ pub async fn write(
     let status = check(brought)?;
     let datasets = datasets(brought)?;
     let place = brought.artifact_uri.as_deref().filter(|text| !text.is_empty());
-    let place = place.map(|text| location::check(text, Path::new("/"))).transpose()?;
+    let place = place.map(location::check_kept).transpose()?;
     let mark = bringing.mark_of(tx, ImportedKind::Run, &brought.id).await?;
     let found = runs::store::get(tx, &brought.id).await?;
     let (run, result) = match (mark, found) {

@@ -17,7 +17,7 @@ use crate::{
         usage::Tokens,
     },
 };
-use std::{collections::HashSet, path::Path};
+use std::collections::HashSet;
 use waybill_client::api::{
     ImportAssessment, ImportOutcome, ImportResult, ImportSpans, ImportTrace, ImportedKind,
 };
@@ -41,7 +41,7 @@ pub async fn write(
         brought.assessments.iter().map(|said| assessment(&brought.id, said)).collect::<Result<_, _>>()?;
     let mut tags = brought.tags.clone();
     if let Some(place) = tags.get_mut(tag_key::ARTIFACT_LOCATION) {
-        *place = location::check(place, Path::new("/"))?;
+        *place = location::check_kept(place)?;
     }
     let here = here_already(tx, brought).await?;
     let mark = bringing.mark_of(tx, ImportedKind::Trace, &brought.id).await?;

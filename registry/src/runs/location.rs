@@ -61,6 +61,17 @@ pub fn check(location: &str, cwd: &Path) -> Result<String, RunsError> {
     }
 }
 
+/// Checks where artifacts stay that were not brought over: anywhere, where nothing here reads them.
+pub fn check_kept(location: &str) -> Result<String, RunsError> {
+    const READ_HERE: [&str; 5] = ["mlflow-artifacts", "file", "runs", "http", "https"];
+    let elsewhere =
+        scheme(location).is_some_and(|scheme| !READ_HERE.contains(&scheme.to_ascii_lowercase().as_str()));
+    if !elsewhere || location.len() > LOCATION_MAX_CHARS || location.contains(char::is_control) {
+        return check(location, Path::new("/"));
+    }
+    Ok(location.to_owned())
+}
+
 /// `scheme` of `scheme:…`; a path that only contains a colon later has none.
 fn scheme(location: &str) -> Option<&str> {
     let (scheme, _) = location.split_once(':')?;
