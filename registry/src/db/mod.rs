@@ -151,14 +151,16 @@ impl Db {
 
     /// A [`Self::snapshot`] for searches: explicit joins run in the order in which they are written, on
     /// both engines. PostgreSQL otherwise takes tables that grew since its last statistics for empty,
-    /// and a join in the wrong order for free.
+    /// and a join in the wrong order for free. It also plans for the values that are asked for: a plan for
+    /// any values, which it makes after the fifth search, reads whole tables for what few rows answer.
     pub async fn search_snapshot(&self) -> Result<Conn, DbError> {
         Ok(match &self.pools {
             Pools::Sqlite { .. } => self.snapshot().await?,
             Pools::Postgres(pool) => Conn::postgres_transaction(
                 begin_postgres(
                     pool,
-                    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL join_collapse_limit = 1",
+                    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL join_collapse_limit = 1; \
+                     SET LOCAL plan_cache_mode = force_custom_plan",
                 )
                 .await?,
             ),

@@ -249,6 +249,8 @@ mod tests {
             let db = Db::open(&url).await.unwrap();
             let mut conn = db.search_snapshot().await.unwrap();
             if conn.engine() == Engine::Postgres {
+                let plans = conn.query("SELECT current_setting('plan_cache_mode')").scalar().await.unwrap();
+                assert_eq!(plans, Some("force_custom_plan".to_owned()));
                 let before = told(&mut conn).await;
                 assert_eq!(before, ("on".into(), "20000".into()));
                 conn.expect_many_rows(true).await.unwrap();
