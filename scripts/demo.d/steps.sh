@@ -42,8 +42,7 @@ flag_value() {
 
 base_image() {
   local command=(waybill images base) started=$SECONDS
-  # Behind a proxy with its own certificate authority, containers need its bundle to reach an index.
-  [ -z "${SSL_CERT_FILE:-}" ] || command+=(--ca-bundle "$SSL_CERT_FILE")
+  ! ca_bundle >/dev/null || command+=(--ca-bundle "$(ca_bundle)")
   # Where no image registry is reachable the base is made by debootstrap, which needs root.
   run "${command[@]}" || run as_root env PATH="$PATH" "${command[@]}" || fail "no base image"
   figure "base image" "$((SECONDS - started)) s"
