@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.parse
 import uuid
+from importlib.util import find_spec
 
 import pytest
 from deploying import promote, register, remove_containers
@@ -37,6 +38,15 @@ def client_of_its_own():
     if "mlflow" in sys.modules:
         sys.modules["mlflow"].set_registry_uri(None)
         os.environ.pop("MLFLOW_REGISTRY_URI", None)
+
+
+@pytest.fixture(scope="module")
+def ui(tmp_path_factory):
+    """A server that serves MLflow's pages, those of the installed package."""
+    (package,) = find_spec("mlflow").submodule_search_locations
+    server = Server(tmp_path_factory.mktemp("ui"), "--mlflow-ui", package).start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -11,11 +11,9 @@ import shutil
 import urllib.parse
 from pathlib import Path
 
-import mlflow
 import pytest
 import requests
 from conftest import missing
-from server import Server
 from ui_data import log_all
 
 # Requests that fail on every page or on some, and why that is right.
@@ -34,15 +32,6 @@ MAY_BE_SAID = [
     # The empty page of traces wants a film from MLflow's site; the policy lets pages ask only this server.
     "https://mlflow.org/docs/latest/images/llms/tracing/tracing-top.mp4",
 ]
-
-
-@pytest.fixture(scope="module")
-def ui(tmp_path_factory):
-    """A server that serves the pages of the installed package."""
-    flags = ["--mlflow-ui", str(Path(mlflow.__file__).parent)]
-    server = Server(tmp_path_factory.mktemp("ui"), *flags).start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,10 @@
 not part of Waybill."""
 
 import re
-from pathlib import Path
 
-import mlflow
 import pytest
 import raw
 from mlflow_api import endpoints, fill
-from server import Server
 
 # These have suites of their own.
 ELSEWHERE = re.compile(r"/graphql|/demo/")
@@ -19,14 +16,6 @@ JSON = {"Content-Type": "application/json"}
 
 def ask(server, endpoint):
     return raw.send(server.port, endpoint.method, fill(endpoint.path), b"{}", JSON)
-
-
-@pytest.fixture(scope="module")
-def with_pages(tmp_path_factory):
-    flags = ["--mlflow-ui", str(Path(mlflow.__file__).parent)]
-    server = Server(tmp_path_factory.mktemp("pages"), *flags).start()
-    yield server
-    server.stop()
 
 
 def of(chosen):
@@ -42,9 +31,9 @@ def test_what_is_offered(server, endpoint):
 
 
 @of(lambda e: e.empty_for_pages)
-def test_pages_of_what_is_left_out_find_nothing(server, with_pages, endpoint):
+def test_pages_of_what_is_left_out_find_nothing(server, ui, endpoint):
     """MLflow's pages ask for some lists wherever one goes, and show their empty state."""
-    answer = ask(with_pages, endpoint)
+    answer = ask(ui, endpoint)
     assert answer.status == 200, answer.body
     assert not any(answer.json().values()), answer.body
     refused(ask(server, endpoint))

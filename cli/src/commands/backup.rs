@@ -4,7 +4,7 @@ use crate::{
     failure::Failure,
     output,
     progress::Bar,
-    serve::{StorageArgs, existing},
+    serve::{StorageArgs, check_present},
 };
 use std::path::PathBuf;
 use waybill_registry::backup::{BackupError, Progress, SaveOptions, Silent, Summary, backup};
@@ -34,7 +34,7 @@ pub struct Args {
 
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let config = args.storage.registry_config()?;
-    existing(&config)?;
+    check_present(&config)?;
     let options = SaveOptions { keys: !args.no_keys };
     let progress = watcher(context.json);
     let outcome = if archive::is_archive_name(&args.target) {

@@ -2,7 +2,7 @@ use crate::{
     context::Context,
     failure::Failure,
     output,
-    serve::{StorageArgs, existing},
+    serve::{StorageArgs, check_present},
 };
 use clap::Subcommand;
 use waybill_client::api::{KeyList, PublicKeyInfo};
@@ -63,7 +63,7 @@ async fn known(context: &Context) -> Result<Vec<PublicKeyInfo>, Failure> {
 
 fn create(storage: StorageArgs, json: bool) -> Result<(), Failure> {
     let config = storage.registry_config()?;
-    existing(&config)?;
+    check_present(&config)?;
     let path = config.key_path();
     if path.exists() {
         return Err(Failure::Failed(format!("{} exists; nothing was changed", path.display())));

@@ -16,7 +16,7 @@ pub use deploy::{check_index_url, check_readable};
 pub use lock::DataDirLock;
 pub use settings::check_exposure;
 pub use signals::EndSignals;
-pub use storage::{StorageArgs, existing};
+pub use storage::{StorageArgs, check_present};
 
 use crate::failure::Failure;
 use args::GatewayMode;

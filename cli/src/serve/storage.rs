@@ -61,7 +61,7 @@ impl StorageArgs {
 
 /// Refuses a data folder in which no registry lies: most often its name is mistyped. A registry on
 /// PostgreSQL is found by its database.
-pub fn existing(config: &Config) -> Result<(), Failure> {
+pub fn check_present(config: &Config) -> Result<(), Failure> {
     let url = config.database_url();
     let file = url.strip_prefix("sqlite:").and_then(|rest| rest.split('?').next());
     match file.map(|file| Path::new(file.strip_prefix("//").unwrap_or(file))) {

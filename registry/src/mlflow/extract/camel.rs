@@ -1,4 +1,5 @@
-//! Field names as protobuf's own JSON writer has them, `runId` for `run_id`: MLflow's server reads both.
+//! Field names as protobuf's own JSON writer has them, `runName` for `run_name`. MLflow's server reads both,
+//! but wants what it requires under the field's own name; here either will do.
 
 use super::{Field, Kind, MlflowError};
 use serde_json::{Map, Value};
