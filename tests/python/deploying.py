@@ -104,10 +104,15 @@ def instance(server):
 
 def containers(server, name=None, environment=None, everything=False):
     """Ids of the server's running containers, or of all, for a model and an environment."""
+    return listed(server, "{{.ID}}", name, environment, everything).split()
+
+
+def listed(server, form, name=None, environment=None, everything=False):
+    """A line in that form (a Go template) for each of them."""
     wanted = {"instance": instance(server), "model": name, "environment": environment}
     filters = [f"label=io.waybill.{key}={value}" for key, value in wanted.items() if value]
     flags = [word for text in filters for word in ("--filter", text)]
-    return docker("ps", "-q", "--no-trunc", *(["-a"] if everything else []), *flags).split()
+    return docker("ps", "--no-trunc", "--format", form, *(["-a"] if everything else []), *flags)
 
 
 def one_container(server, name, environment="production"):

@@ -137,12 +137,17 @@ def refused_or_taken(server, answer, before, what):
     assert server.watch.look() == before, f"{what}: refused, and yet something was written"
 
 
-def ask(server, endpoint, message, what):
+def path_of(server, endpoint):
+    """The endpoint's path to what is there."""
     there = {name: str(value) for name, value in server.good.items()}
     if endpoint.method == "DELETE":
         # What fits would be gone for those that come after.
         there["assessment_id"] = "a-absent"
-    path = fill(endpoint.path, there)
+    return fill(endpoint.path, there)
+
+
+def ask(server, endpoint, message, what):
+    path = path_of(server, endpoint)
     before = server.watch.look()
     if endpoint.method == "GET":
         query = urllib.parse.urlencode(message, doseq=True)

@@ -9,8 +9,8 @@ import string
 import pytest
 import raw
 from conftest import flags_of
-from fitting import ASSESSMENT, JSON, ask, base, put, refused_or_taken, stock
-from mlflow_api import endpoints, fill
+from fitting import ASSESSMENT, JSON, ask, base, path_of, put, refused_or_taken, stock
+from mlflow_api import endpoints
 from receivers import LOOPBACK
 from server import Server
 
@@ -110,7 +110,7 @@ BODIES = [endpoint for endpoint in ENDPOINTS if endpoint.method != "GET"]
 
 @pytest.mark.parametrize("endpoint", BODIES, ids=lambda e: f"{e.method} {e.path}")
 def test_bodies(stocked, endpoint):
-    path = fill(endpoint.path, {name: str(value) for name, value in stocked.good.items()})
+    path = path_of(stocked, endpoint)
     text = next((field.name for field in endpoint.fields if field.kind == "text"), "name")
     for what, body in {
         "no JSON": b"{",

@@ -14,6 +14,7 @@ from deploying import (
     containers,
     deployment,
     docker,
+    listed,
     log_of,
     one_container,
     promote,
@@ -252,6 +253,6 @@ def test_logs_follow_and_replay(net, tmp_path):
 
 def test_no_port_of_the_host_is_taken(net):
     """Unless `--publish-ports` asks for it, no container of ours listens there."""
-    ours = containers(net)
-    assert ours
-    assert [docker("port", container) for container in ours] == [""] * len(ours)
+    # In one look: a container of the rollout before may be ending.
+    ports = listed(net, "{{.Names}} {{.Ports}}").splitlines()
+    assert ports and not [line for line in ports if "->" in line]
