@@ -76,6 +76,7 @@ def stocked(request, tmp_path_factory):
     """One object of every kind, so that a request fails for the field that is wrong and no other."""
     # A webhook that is tried out leads to this machine, where nobody listens.
     server = Server(tmp_path_factory.mktemp("fields"), *flags_of(request.param), *LOOPBACK).start()
+    server.on_postgres = request.param.startswith("postgres")
     stock(server)
     yield server
     server.watch.connection.close()
@@ -180,9 +181,12 @@ def test_long_texts(stocked, endpoint):
         field = ".".join(name for name, _ in way)
         if re.search(rf"[<:]{field}>", endpoint.path):
             continue
+        is_large = bool(LARGE.fullmatch(f"{endpoint.path} {field}"))
         for text in (*LONG.values(), HUGE):
+            if text is HUGE and stocked.on_postgres and not is_large:
+                continue  # refused before any database sees it, which SQLite's turn shows
             message = put({**base(stocked, endpoint), **needed}, way, text, fits)
             answer = ask(stocked, endpoint, message, f"{field}: {len(text)}")
-        if (answer.status == 200) != bool(LARGE.fullmatch(f"{endpoint.path} {field}")):
-            wrong.append(f"{field}: {answer.line} {answer.body[:200]!r}")
+            if text is HUGE and (answer.status == 200) != is_large:
+                wrong.append(f"{field}: {answer.line} {answer.body[:200]!r}")
     assert not wrong, "\n".join(wrong)

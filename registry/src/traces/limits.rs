@@ -21,13 +21,14 @@ pub const VALUE_JSON_MAX: usize = 1 << 20;
 pub const MODEL_MAX: usize = 500;
 
 pub fn trace_id(text: &str) -> Result<(), TracesError> {
+    validate::length("trace_id", text, TRACE_ID_MAX)?;
     if text.is_empty() || text.contains(|c: char| c.is_control() || c == '/') {
         let shown = serde_json::Value::from(text.chars().take(100).collect::<String>());
         return Err(TracesError::Invalid(format!(
             "Invalid value {shown} for parameter 'trace_id' supplied."
         )));
     }
-    Ok(validate::length("trace_id", text, TRACE_ID_MAX)?)
+    Ok(())
 }
 
 pub fn client_request_id(text: &str) -> Result<(), TracesError> {

@@ -4,15 +4,26 @@
 use super::{Field, Kind, MlflowError};
 use serde_json::{Map, Value};
 
-/// Whether the body may name a field so. Few do, and for those alone it is read once more.
+/// No name of a field is longer.
+const NAME_MAX: usize = 64;
+
+/// Whether the body may name a field so: one look at all of it. Few do, and those alone are read once more.
 pub(super) fn may_name(fields: &[Field], body: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(body) else { return false };
+    let mut begin = 0;
+    memchr::memchr_iter(b'"', body).any(|quote| {
+        let word = &body[std::mem::replace(&mut begin, quote + 1)..quote];
+        word.len() <= NAME_MAX && word.iter().any(u8::is_ascii_uppercase) && is_name(fields, word)
+    })
+}
+
+/// Whether a field, also of a message inside, is named so.
+fn is_name(fields: &[Field], word: &[u8]) -> bool {
     fields.iter().any(|field| {
-        let nested = match field.kind {
-            Kind::Message(fields) | Kind::Messages(fields) => may_name(fields, body),
+        let inside = match field.kind {
+            Kind::Message(fields) | Kind::Messages(fields) => is_name(fields, word),
             _ => false,
         };
-        nested || (field.name.contains('_') && text.contains(&format!("\"{}\"", json_name(field.name))))
+        inside || (field.name.contains('_') && json_name(field.name).as_bytes() == word)
     })
 }
 

@@ -113,7 +113,7 @@ pub fn from_body<T: Message>(body: &[u8]) -> Result<T, MlflowError> {
 /// PostgreSQL keeps no NUL in text. JSON can only say it as an escape, which is rare enough that
 /// a body that might contain one is read once more.
 fn refuse_nul(body: &[u8]) -> Result<(), MlflowError> {
-    let suspicious = body.windows(6).any(|window| window == b"\\u0000");
+    let suspicious = memchr::memmem::find(body, b"\\u0000").is_some();
     match suspicious.then(|| serde_json::from_slice(body)) {
         Some(Ok(value)) => refuse_nul_in(&value),
         _ => Ok(()),
