@@ -96,7 +96,7 @@ impl Db {
     }
 
     /// [`Self::write`] of one statement, without the round trips of a transaction around it; the rows
-    /// that it answers with. See [`rows::together`].
+    /// that it answers with. See [`rows::Together`].
     pub async fn write_at_once<I, T>(
         &self,
         input: I,

@@ -14,7 +14,7 @@ pub const fn rows_per_insert(engine: Engine) -> usize {
     }
 }
 
-/// Rows that a write of [`together`] takes: SQLite reads rows to select from slower than rows to insert.
+/// Rows that a write of [`Together`] takes: SQLite reads rows to select from slower than rows to insert.
 pub const fn rows_together(engine: Engine) -> usize {
     match engine {
         Engine::Sqlite => 20,
@@ -143,43 +143,79 @@ impl Sql {
     }
 }
 
-/// One statement that finds rows, as `found`, and makes writes of them: a `WITH` on PostgreSQL, on
-/// SQLite, which writes in none, several statements that are sent together. It answers with
-/// `columns` of what was found. A write is an `INSERT … SELECT … FROM found WHERE TRUE …`, and sees
-/// the tables as they were before.
-pub fn together(
-    engine: Engine,
-    find: &dyn Fn(&mut Sql),
-    writes: &[&dyn Fn(&mut Sql)],
-    columns: &'static str,
-) -> Sql {
-    let mut sql = Sql::new(engine, "");
-    match engine {
-        Engine::Sqlite => {
-            for write in writes {
-                sql.push("WITH found AS (");
-                find(&mut sql);
-                sql.push(") ");
-                write(&mut sql);
-                sql.push("; ");
+/// One statement that finds rows, or makes one, and writes more of what it then has as `found`: a `WITH`
+/// on PostgreSQL; on SQLite, which writes in none, several statements that are sent together.
+pub struct Together<'t> {
+    /// An `INSERT` of the row that is then found.
+    pub make: Option<&'t dyn Fn(&mut Sql)>,
+    /// What `found` has, and the statement answers with.
+    pub columns: &'static str,
+    /// ` FROM … WHERE …`, of what is there or was just made.
+    pub find: &'t dyn Fn(&mut Sql),
+    /// Each an `INSERT … SELECT … FROM found WHERE TRUE …`, which sees the tables as they were before.
+    pub writes: &'t [&'t dyn Fn(&mut Sql)],
+    /// Whether the answer ends with `written`: how many rows the last of `writes` made.
+    pub counted: bool,
+}
+
+impl Together<'_> {
+    pub fn sql(&self, engine: Engine) -> Sql {
+        let mut sql = Sql::new(engine, "");
+        match engine {
+            Engine::Sqlite => {
+                if let Some(make) = self.make {
+                    make(&mut sql);
+                    sql.push("; ");
+                }
+                for write in self.writes {
+                    self.found(&mut sql).push(" ");
+                    write(&mut sql);
+                    sql.push("; ");
+                }
+                self.found(&mut sql);
             }
-            sql.push("WITH found AS (");
-            find(&mut sql);
-            sql.push(")");
-        }
-        Engine::Postgres => {
-            sql.push("WITH found AS (");
-            find(&mut sql);
-            sql.push(")");
-            for (number, write) in writes.iter().enumerate() {
-                sql.push(", ").push_alias("write", number).push(" AS (");
-                write(&mut sql);
-                sql.push(")");
+            Engine::Postgres => {
+                self.found(&mut sql);
+                for (number, write) in self.writes.iter().enumerate() {
+                    sql.push(", ").push_alias("write", number).push(" AS (");
+                    write(&mut sql);
+                    let last = number + 1 == self.writes.len();
+                    sql.push(if self.counted && last { " RETURNING 1)" } else { ")" });
+                }
             }
         }
+        sql.push(" SELECT *");
+        if self.counted {
+            self.count(&mut sql);
+        }
+        sql.push(" FROM found");
+        sql
     }
-    sql.push(" SELECT ").push(columns).push(" FROM found");
-    sql
+
+    fn found<'s>(&self, sql: &'s mut Sql) -> &'s mut Sql {
+        sql.push("WITH found AS (");
+        match self.make.filter(|_| sql.engine() == Engine::Postgres) {
+            Some(make) => {
+                make(sql);
+                sql.push(" RETURNING ").push(self.columns);
+            }
+            None => {
+                sql.push("SELECT ").push(self.columns);
+                (self.find)(sql);
+            }
+        }
+        sql.push(")")
+    }
+
+    fn count(&self, sql: &mut Sql) {
+        match (sql.engine(), self.writes.len().checked_sub(1)) {
+            (Engine::Sqlite, Some(_)) => sql.push(", changes() AS written"),
+            (Engine::Postgres, Some(last)) => {
+                sql.push(", (SELECT COUNT(*) FROM ").push_alias("write", last).push(") AS written")
+            }
+            (_, None) => sql.push(", CAST(0 AS BIGINT) AS written"),
+        };
+    }
 }
 
 #[cfg(test)]
@@ -211,24 +247,44 @@ mod tests {
     #[test]
     fn statements_together() {
         let find = |sql: &mut Sql| {
-            sql.push("SELECT a FROM t WHERE b = ").bind(1);
+            sql.push(" FROM t WHERE b = ").bind(1);
         };
         let write = |sql: &mut Sql| {
             sql.push("INSERT INTO u SELECT a, ").bind(2).push(" FROM found WHERE TRUE");
         };
+        let together = Together { make: None, columns: "a", find: &find, writes: &[&write], counted: false };
         for (engine, expected) in [
             (
                 Engine::Sqlite,
                 "WITH found AS (SELECT a FROM t WHERE b = ?) INSERT INTO u SELECT a, ? FROM found WHERE TRUE; \
-                 WITH found AS (SELECT a FROM t WHERE b = ?) SELECT a FROM found",
+                 WITH found AS (SELECT a FROM t WHERE b = ?) SELECT * FROM found",
             ),
             (
                 Engine::Postgres,
                 "WITH found AS (SELECT a FROM t WHERE b = $1), write0 AS (INSERT INTO u SELECT a, $2 FROM found \
-                 WHERE TRUE) SELECT a FROM found",
+                 WHERE TRUE) SELECT * FROM found",
             ),
         ] {
-            assert_eq!(together(engine, &find, &[&write], "a").text(), expected);
+            assert_eq!(together.sql(engine).text(), expected);
+        }
+        let make = |sql: &mut Sql| {
+            sql.push("INSERT INTO t (b) VALUES (").bind(1).push(")");
+        };
+        let together = Together { make: Some(&make), counted: true, ..together };
+        for (engine, expected) in [
+            (
+                Engine::Sqlite,
+                "INSERT INTO t (b) VALUES (?); \
+                 WITH found AS (SELECT a FROM t WHERE b = ?) INSERT INTO u SELECT a, ? FROM found WHERE TRUE; \
+                 WITH found AS (SELECT a FROM t WHERE b = ?) SELECT *, changes() AS written FROM found",
+            ),
+            (
+                Engine::Postgres,
+                "WITH found AS (INSERT INTO t (b) VALUES ($1) RETURNING a), write0 AS (INSERT INTO u SELECT a, $2 \
+                 FROM found WHERE TRUE RETURNING 1) SELECT *, (SELECT COUNT(*) FROM write0) AS written FROM found",
+            ),
+        ] {
+            assert_eq!(together.sql(engine).text(), expected);
         }
     }
 }

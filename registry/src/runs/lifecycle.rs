@@ -45,8 +45,7 @@ pub async fn start(app: &App, mut request: StartRun) -> Result<RunDetails, RunsE
                     start_time_ms: request.start_time_ms,
                     artifact_uri: location::of_run(&experiment.artifact_location, run_id),
                 };
-                let run = store::insert(tx, &new).await?;
-                store::set_tags(tx, &run, &request.tags).await?;
+                let run = store::insert(tx, &new, &request.tags).await?;
                 Ok(details(run, request.tags.clone()))
             })
         })

@@ -58,25 +58,26 @@ pub async fn tag(app: &App, run_id: String, mut tag: KeyValue) -> Result<(), Run
 async fn write(app: &App, batch: Batch) -> Result<(), RunsError> {
     let of_model = batch.metrics.iter().any(|logged| logged.model_id.is_some());
     let renames = batch.tags.iter().any(|tag| tag.key == RUN_NAME_TAG);
-    let large = batch.metrics.len().max(batch.tags.len()) > rows_together(app.db.engine());
-    if of_model || renames || large {
+    let most = batch.metrics.len().max(batch.tags.len()).max(batch.params.len());
+    if of_model || renames || most > rows_together(app.db.engine()) {
         return write_apart(app, batch).await;
     }
     let Batch { run_id, metrics, params, tags } = batch;
     let metrics = metrics.into_iter().map(|logged| logged.metric).collect();
-    let logged = Logged { run_id: run_id.clone(), metrics, tags };
-    if params.is_empty() {
+    let logged = Logged { run_id: run_id.clone(), metrics, tags, params };
+    if logged.params.is_empty() {
         let found: Vec<(i64,)> = app.db.write_at_once(logged, store::batch::statement).await?;
         if found.is_empty() {
             return Err(refusal(&mut app.db.read().await?, &run_id).await);
         }
         return Ok(());
     }
+    // Where a param has another value already nothing of the batch stays.
     app.db
-        .write((logged, params), |tx, (logged, params)| {
+        .write(logged, |tx, logged| {
             Box::pin(async move {
                 match store::batch::log(tx, logged).await? {
-                    Some(run) => log_params(tx, &run, params).await,
+                    Some(changed) => unchanged(&logged.run_id, &logged.params, changed),
                     None => Err(refusal(tx, &logged.run_id).await),
                 }
             })
@@ -110,8 +111,13 @@ async fn log_params(tx: &mut Conn, run: &Run, params: &[KeyValue]) -> Result<(),
     if params.is_empty() {
         return Ok(());
     }
-    let mut changed = store::log_params(tx, run, params).await?;
-    let run_id = run.run_id.clone();
+    let changed = store::log_params(tx, run, params).await?;
+    unchanged(&run.run_id, params, changed)
+}
+
+/// Refuses `params` of which some have `changed`, as MLflow words it.
+fn unchanged(run_id: &str, params: &[KeyValue], mut changed: Vec<store::Changed>) -> Result<(), RunsError> {
+    let run_id = run_id.to_owned();
     match (changed.pop(), params) {
         (None, _) => Ok(()),
         (Some(store::Changed { key, old, new }), [_]) => {

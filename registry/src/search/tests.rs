@@ -40,7 +40,7 @@ async fn add_run(tx: &mut Conn, i: i64) -> Result<(), DbError> {
         start_time_ms: i % 5,
         artifact_uri: String::new(),
     };
-    let run = store::insert(tx, &new).await?;
+    let run = store::insert(tx, &new, &[]).await?;
     if i % 4 != 0 {
         store::update(tx, run.rid, None, Some(i % 6)).await?;
     }

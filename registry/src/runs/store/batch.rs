@@ -1,11 +1,11 @@
-//! Metrics and tags of one run in one statement: the write that clients make most.
+//! Metrics, tags and params of one run in one statement: the write that clients make most.
 
 use super::{
-    logged::{KEEP_LATEST, comparable, latest_of},
+    logged::{Changed, KEEP_LATEST, changed_params, comparable, latest_of, sorted},
     runs::{COLUMNS, Row},
 };
 use crate::{
-    db::{Conn, DbError, Engine, rows::together, sql::Sql},
+    db::{Conn, DbError, Engine, rows::Together, sql::Sql},
     runs::types::{KeyValue, Metric, Run},
 };
 use std::collections::BTreeMap;
@@ -13,43 +13,61 @@ use std::collections::BTreeMap;
 /// Appends one of the statement's writes.
 type Write<'w> = Box<dyn Fn(&mut Sql) + 'w>;
 
-/// What is logged to one run; at most [`crate::db::rows::rows_together`] metrics and tags.
+/// What is logged to one run; at most [`crate::db::rows::rows_together`] of each.
 #[derive(Debug)]
 pub struct Logged {
     pub run_id: String,
     pub metrics: Vec<Metric>,
     pub tags: Vec<KeyValue>,
+    pub params: Vec<KeyValue>,
 }
 
-/// As [`super::log_metrics`] and [`super::set_tags`]; the run, which must be active, or nothing.
-pub async fn log(tx: &mut Conn, logged: &Logged) -> Result<Option<Run>, DbError> {
+#[derive(sqlx::FromRow)]
+struct Found {
+    #[sqlx(flatten)]
+    run: Row,
+    /// Params that were not there before.
+    written: i64,
+}
+
+/// As [`super::log_metrics`], [`super::set_tags`] and [`super::log_params`], of what has params; or nothing,
+/// where the run is not there or not active. Where params have another value already the caller must roll
+/// back.
+pub async fn log(tx: &mut Conn, logged: &Logged) -> Result<Option<Vec<Changed>>, DbError> {
     let sql = statement(tx.engine(), logged);
-    tx.generated(sql).optional::<Row>().await?.map(Run::try_from).transpose()
+    let Some(found) = tx.generated(sql).optional::<Found>().await? else {
+        return Ok(None);
+    };
+    if found.written == logged.params.len() as i64 {
+        return Ok(Some(Vec::new()));
+    }
+    changed_params(tx, &Run::try_from(found.run)?, &logged.params).await.map(Some)
 }
 
 /// [`log`] as a statement, which answers with the run's `rid` first.
 pub fn statement(engine: Engine, logged: &Logged) -> Sql {
     let find = |sql: &mut Sql| {
-        sql.push("SELECT ")
-            .push(COLUMNS)
-            .push(" FROM runs r WHERE r.lifecycle_stage = 'active' AND r.run_id = ");
-        sql.bind(logged.run_id.as_str());
+        sql.push(" FROM runs r WHERE r.lifecycle_stage = 'active' AND r.run_id = ")
+            .bind(logged.run_id.as_str());
     };
     let all: Vec<&Metric> = logged.metrics.iter().collect();
     let latest: Vec<&Metric> = latest_of(&all).into_values().collect();
-    // Of a key that comes twice the last value stays.
-    let tags: BTreeMap<&str, &str> =
-        logged.tags.iter().map(|tag| (tag.key.as_str(), tag.value.as_str())).collect();
+    let params = sorted(&logged.params);
     let mut writes: Vec<Write<'_>> = Vec::new();
     if !all.is_empty() {
         writes.push(Box::new(|sql| append(sql, &all)));
         writes.push(Box::new(|sql| move_on(sql, &latest)));
     }
-    if !tags.is_empty() {
-        writes.push(Box::new(|sql| set_tags(sql, &tags)));
+    if !logged.tags.is_empty() {
+        writes.push(Box::new(|sql| set_tags(sql, &logged.tags)));
+    }
+    // The last, because it is counted.
+    if !params.is_empty() {
+        writes.push(Box::new(|sql| keep_params(sql, &params)));
     }
     let writes: Vec<&dyn Fn(&mut Sql)> = writes.iter().map(|write| &**write as &dyn Fn(&mut Sql)).collect();
-    together(engine, &find, &writes, "*")
+    let counted = !params.is_empty();
+    Together { make: None, columns: COLUMNS, find: &find, writes: &writes, counted }.sql(engine)
 }
 
 fn append(sql: &mut Sql, metrics: &[&Metric]) {
@@ -71,8 +89,16 @@ fn move_on(sql: &mut Sql, latest: &[&Metric]) {
     sql.push(" b WHERE TRUE").push(KEEP_LATEST);
 }
 
-fn set_tags(sql: &mut Sql, tags: &BTreeMap<&str, &str>) {
+pub(super) fn set_tags(sql: &mut Sql, tags: &[KeyValue]) {
+    // Of a key that comes twice the last value stays.
+    let tags: BTreeMap<&str, &str> = tags.iter().map(|tag| (tag.key.as_str(), tag.value.as_str())).collect();
     sql.push("INSERT INTO tags (rid, experiment_id, key, value) SELECT f.rid, f.experiment_id, b.* FROM found f CROSS JOIN ");
-    sql.bind_source(tags.iter().map(|(key, value)| [(*key).into(), (*value).into()]));
+    sql.bind_source(tags.into_iter().map(|(key, value)| [key.into(), value.into()]));
     sql.push(" b WHERE TRUE ON CONFLICT (rid, key) DO UPDATE SET value = excluded.value");
+}
+
+fn keep_params(sql: &mut Sql, params: &[&KeyValue]) {
+    sql.push("INSERT INTO params (rid, experiment_id, key, value) SELECT f.rid, f.experiment_id, b.* FROM found f CROSS JOIN ");
+    sql.bind_source(params.iter().map(|param| [param.key.as_str().into(), param.value.as_str().into()]));
+    sql.push(" b WHERE TRUE ON CONFLICT DO NOTHING");
 }

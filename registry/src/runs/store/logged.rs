@@ -96,6 +96,15 @@ pub async fn log_params(tx: &mut Conn, run: &Run, params: &[KeyValue]) -> Result
     if inserted == params.len() as u64 {
         return Ok(Vec::new());
     }
+    changed_params(tx, run, params).await
+}
+
+/// Those of `params` that the run has with another value.
+pub(super) async fn changed_params(
+    tx: &mut Conn,
+    run: &Run,
+    params: &[KeyValue],
+) -> Result<Vec<Changed>, DbError> {
     let stored: BTreeMap<String, String> = tx
         .query("SELECT key, value FROM params WHERE rid = $1")
         .bind(run.rid)
@@ -123,7 +132,8 @@ pub async fn set_tags(tx: &mut Conn, run: &Run, tags: &[KeyValue]) -> Result<(),
     Ok(())
 }
 
-fn sorted(pairs: &[KeyValue]) -> Vec<&KeyValue> {
+/// In key order, so that two transactions lock the same rows in the same order.
+pub(super) fn sorted(pairs: &[KeyValue]) -> Vec<&KeyValue> {
     let mut sorted: Vec<&KeyValue> = pairs.iter().collect();
     sorted.sort_by(|a, b| a.key.cmp(&b.key));
     sorted

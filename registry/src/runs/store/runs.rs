@@ -1,7 +1,11 @@
-use super::{lifecycle, status};
+use super::{batch, lifecycle, logged::set_tags, status};
 use crate::{
-    db::{Conn, DbError},
-    runs::types::{Lifecycle, Run, RunStatus},
+    db::{
+        Conn, DbError, Engine,
+        rows::{Together, rows_together},
+        sql::Sql,
+    },
+    runs::types::{KeyValue, Lifecycle, Run, RunStatus},
 };
 
 /// The columns of a run, in the order of [`Row`].
@@ -52,25 +56,31 @@ pub struct NewRun {
     pub artifact_uri: String,
 }
 
-/// The new run, `RUNNING`.
-pub async fn insert(tx: &mut Conn, new: &NewRun) -> Result<Run, DbError> {
-    let row: Row = tx
-        .query(
-            "INSERT INTO runs AS r
-                 (run_id, experiment_id, name, user_id, status, start_time_ms, lifecycle_stage, artifact_uri)
-             VALUES ($1, $2, $3, $4, 'RUNNING', $5, 'active', $6)
-             RETURNING rid, run_id, experiment_id, name, user_id, status, start_time_ms, end_time_ms,
-                 lifecycle_stage, artifact_uri",
-        )
-        .bind(new.run_id.clone())
-        .bind(new.experiment_id)
-        .bind(new.name.clone())
-        .bind(new.user_id.clone())
-        .bind(new.start_time_ms)
-        .bind(new.artifact_uri.clone())
-        .one()
-        .await?;
-    row.try_into()
+/// The new run, `RUNNING`, with its tags.
+pub async fn insert(tx: &mut Conn, new: &NewRun, tags: &[KeyValue]) -> Result<Run, DbError> {
+    let at_once = tags.len() <= rows_together(tx.engine());
+    let sql = statement(tx.engine(), new, if at_once { tags } else { &[] });
+    let run: Run = tx.generated(sql).one::<Row>().await?.try_into()?;
+    if !at_once {
+        set_tags(tx, &run, tags).await?;
+    }
+    Ok(run)
+}
+
+fn statement(engine: Engine, new: &NewRun, tags: &[KeyValue]) -> Sql {
+    let make = |sql: &mut Sql| {
+        sql.push("INSERT INTO runs AS r (run_id, experiment_id, name, user_id, status, start_time_ms,");
+        sql.push(" lifecycle_stage, artifact_uri) VALUES (").bind(new.run_id.as_str());
+        sql.push(", ").bind(new.experiment_id).push(", ").bind(new.name.as_str());
+        sql.push(", ").bind(new.user_id.as_str()).push(", 'RUNNING', ").bind(new.start_time_ms);
+        sql.push(", 'active', ").bind(new.artifact_uri.as_str()).push(")");
+    };
+    let find = |sql: &mut Sql| {
+        sql.push(" FROM runs r WHERE r.run_id = ").bind(new.run_id.as_str());
+    };
+    let write = |sql: &mut Sql| batch::set_tags(sql, tags);
+    let writes: &[&dyn Fn(&mut Sql)] = if tags.is_empty() { &[] } else { &[&write] };
+    Together { make: Some(&make), columns: COLUMNS, find: &find, writes, counted: false }.sql(engine)
 }
 
 /// A run of any lifecycle stage.
