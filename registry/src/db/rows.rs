@@ -150,11 +150,12 @@ pub struct Together<'t> {
     pub make: Option<&'t dyn Fn(&mut Sql)>,
     /// What `found` has, and the statement answers with.
     pub columns: &'static str,
-    /// ` FROM … WHERE …`, of what is there or was just made.
+    /// ` FROM … WHERE …`, of what is there, or was just made: that PostgreSQL has without asking.
     pub find: &'t dyn Fn(&mut Sql),
-    /// Each an `INSERT … SELECT … FROM found WHERE TRUE …`, which sees the tables as they were before.
+    /// Each an `INSERT … SELECT … FROM found WHERE TRUE …`. None may depend on another: SQLite makes them
+    /// one after the other, PostgreSQL in the opposite order, and each sees the tables as they were before.
     pub writes: &'t [&'t dyn Fn(&mut Sql)],
-    /// Whether the answer ends with `written`: how many rows the last of `writes` made.
+    /// Whether the answer ends with `written`: how many rows the last of `writes` made; there must be one.
     pub counted: bool,
 }
 
@@ -208,12 +209,12 @@ impl Together<'_> {
     }
 
     fn count(&self, sql: &mut Sql) {
-        match (sql.engine(), self.writes.len().checked_sub(1)) {
-            (Engine::Sqlite, Some(_)) => sql.push(", changes() AS written"),
-            (Engine::Postgres, Some(last)) => {
+        let last = self.writes.len().saturating_sub(1);
+        match sql.engine() {
+            Engine::Sqlite => sql.push(", changes() AS written"),
+            Engine::Postgres => {
                 sql.push(", (SELECT COUNT(*) FROM ").push_alias("write", last).push(") AS written")
             }
-            (_, None) => sql.push(", CAST(0 AS BIGINT) AS written"),
         };
     }
 }

@@ -27,7 +27,8 @@ use waybill_proof::{
 const ATTEMPTS_MAX: u32 = 8;
 
 /// Attests the end of a run to its frozen versions, in the background, when it has ended. Call it
-/// after the commit that ended the run and after one that registered a version of it; what a crash loses is made up for by [`catch_up`].
+/// after the commit that ended the run and after one that registered a version of it; what a crash
+/// loses is made up for by [`catch_up`].
 pub fn run_ended(app: &App, run_id: &str) {
     let (app, run_id) = (app.clone(), run_id.to_owned());
     tokio::spawn(async move {
@@ -58,7 +59,8 @@ async fn attest_missing(app: &App) -> Result<(), ProvenanceError> {
     Ok(())
 }
 
-/// Attests the end of a run, once there is one, to its frozen versions; an end that was attested before is not again.
+/// Attests the end of a run, once there is one, to its frozen versions; an end that was attested before
+/// is not again.
 pub async fn attest(app: &App, run_id: &str) -> Result<(), ProvenanceError> {
     for _ in 0..ATTEMPTS_MAX {
         if attest_once(app, run_id).await? {

@@ -58,8 +58,8 @@ pub async fn tag(app: &App, run_id: String, mut tag: KeyValue) -> Result<(), Run
 async fn write(app: &App, batch: Batch) -> Result<(), RunsError> {
     let of_model = batch.metrics.iter().any(|logged| logged.model_id.is_some());
     let renames = batch.tags.iter().any(|tag| tag.key == RUN_NAME_TAG);
-    let most = batch.metrics.len().max(batch.tags.len()).max(batch.params.len());
-    if of_model || renames || most > rows_together(app.db.engine()) {
+    let large = batch.metrics.len().max(batch.tags.len()) > rows_together(app.db.engine());
+    if of_model || renames || large {
         return write_apart(app, batch).await;
     }
     let Batch { run_id, metrics, params, tags } = batch;
@@ -98,10 +98,12 @@ async fn write_apart(app: &App, batch: Batch) -> Result<(), RunsError> {
         .write(batch, |tx, batch| {
             Box::pin(async move {
                 let run = active_run(tx, &batch.run_id).await?;
+                // In the order in which PostgreSQL makes the writes of `store::batch`, the last first: two
+                // requests that lock the same rows in other orders would wait for each other.
                 log_params(tx, &run, &batch.params).await?;
+                set_tags(tx, &run, &batch.tags).await?;
                 store::log_metrics(tx, &run, batch.metrics.iter().map(|logged| &logged.metric)).await?;
-                logged_models::log_metrics(tx, &run, &batch.metrics).await?;
-                set_tags(tx, &run, &batch.tags).await
+                logged_models::log_metrics(tx, &run, &batch.metrics).await
             })
         })
         .await

@@ -1,8 +1,9 @@
 //! What concurrent clients may rely on, and limits, on both engines.
 
 use super::{
-    Dataset, DatasetInput, inputs,
+    Dataset, DatasetInput, KeyValue, LoggedMetric, Metric, inputs,
     lifecycle::{self, StartRun},
+    logging::{self, Batch},
     store,
 };
 use crate::error::Failure as _;
@@ -11,10 +12,12 @@ use crate::{
     testing::{TestRegistry, cause, each_registry},
 };
 
+fn asked() -> StartRun {
+    StartRun { experiment_id: 0, user_id: "ann".into(), start_time_ms: 1, name: None, tags: Vec::new() }
+}
+
 async fn started(registry: &TestRegistry) -> String {
-    let start =
-        StartRun { experiment_id: 0, user_id: "ann".into(), start_time_ms: 1, name: None, tags: Vec::new() };
-    lifecycle::start(registry.app(), start).await.unwrap().run.run_id
+    lifecycle::start(registry.app(), asked()).await.unwrap().run.run_id
 }
 
 #[tokio::test]
@@ -30,6 +33,46 @@ async fn models_logged_at_once_are_all_in_the_history() {
         let history = tags.into_iter().find(|tag| tag.key == "mlflow.log-model.history").unwrap().value;
         let history: Vec<serde_json::Value> = serde_json::from_str(&history).unwrap();
         assert_eq!(history.len(), 12);
+    })
+    .await;
+}
+
+/// More than go into one statement, on either side of that number.
+#[tokio::test]
+async fn tags_and_params_of_any_count_are_kept_or_refused_together() {
+    each_registry(|registry| async move {
+        let app = registry.app();
+        for count in [0, 1, 20, 21, 100] {
+            let pairs = |value: &str| -> Vec<KeyValue> {
+                (0..count).map(|i| KeyValue { key: format!("k{i:03}"), value: value.to_owned() }).collect()
+            };
+            let start = StartRun { tags: pairs("made"), name: Some("named".into()), ..asked() };
+            let run_id = lifecycle::start(app, start).await.unwrap().run.run_id;
+            let made = lifecycle::get(app, &run_id).await.unwrap().tags;
+            assert_eq!(made.iter().filter(|tag| tag.value == "made").count(), count, "{made:?}");
+            assert!(made.iter().any(|tag| tag.key == "mlflow.runName" && tag.value == "named"), "{made:?}");
+            let batch = |value: &str, step: i64| Batch {
+                run_id: run_id.clone(),
+                metrics: vec![LoggedMetric {
+                    metric: Metric { key: "m".into(), value: 0.5, timestamp_ms: 1, step },
+                    model_id: None,
+                    dataset_name: None,
+                    dataset_digest: None,
+                }],
+                params: pairs(value),
+                tags: pairs(value),
+            };
+            logging::batch(app, batch("first", 1)).await.unwrap();
+            logging::batch(app, batch("first", 2)).await.unwrap();
+            let changed = logging::batch(app, batch("other", 3)).await;
+            assert_eq!(changed.is_err(), count > 0, "{count}");
+
+            let kept = lifecycle::get(app, &run_id).await.unwrap();
+            assert_eq!(kept.metrics[0].step, if count > 0 { 2 } else { 3 }, "{count}");
+            assert_eq!(kept.params, pairs("first"));
+            assert_eq!(kept.tags.len(), count + 1, "{count}, and the name");
+            assert!(kept.tags.iter().all(|tag| tag.value == "first" || tag.value == "named"), "{count}");
+        }
     })
     .await;
 }

@@ -4,15 +4,18 @@
 use super::{Field, Kind, MlflowError};
 use serde_json::{Map, Value};
 
-/// No name of a field is longer.
+/// Longer than any field's name.
 const NAME_MAX: usize = 64;
 
-/// Whether the body may name a field so: one look at all of it. Few do, and those alone are read once more.
+/// Whether the body may name a field so. Few do, and those alone are read once more.
 pub(super) fn may_name(fields: &[Field], body: &[u8]) -> bool {
     let mut begin = 0;
     memchr::memchr_iter(b'"', body).any(|quote| {
         let word = &body[std::mem::replace(&mut begin, quote + 1)..quote];
-        word.len() <= NAME_MAX && word.iter().any(u8::is_ascii_uppercase) && is_name(fields, word)
+        word.len() <= NAME_MAX
+            && word.first().is_some_and(u8::is_ascii_lowercase)
+            && word.iter().any(u8::is_ascii_uppercase)
+            && is_name(fields, word)
     })
 }
 
@@ -23,7 +26,7 @@ fn is_name(fields: &[Field], word: &[u8]) -> bool {
             Kind::Message(fields) | Kind::Messages(fields) => is_name(fields, word),
             _ => false,
         };
-        inside || (field.name.contains('_') && json_name(field.name).as_bytes() == word)
+        inside || (field.name.contains('_') && json_name(field.name).eq(word.iter().copied().map(char::from)))
     })
 }
 
@@ -34,7 +37,7 @@ pub(super) fn renamed(
 ) -> Result<Map<String, Value>, MlflowError> {
     let mut out = Map::new();
     for (name, value) in object {
-        let field = fields.iter().find(|field| field.name == name || json_name(field.name) == name);
+        let field = fields.iter().find(|field| field.name == name || json_name(field.name).eq(name.chars()));
         let (name, value) = match field {
             Some(field) => (field.name.to_owned(), renamed_value(field.kind, value)?),
             None => (name, value),
@@ -64,16 +67,13 @@ fn renamed_value(kind: Kind, value: Value) -> Result<Value, MlflowError> {
 }
 
 /// `runId` of `run_id`, by protobuf's rule.
-fn json_name(name: &str) -> String {
-    let mut out = String::with_capacity(name.len());
+fn json_name(name: &str) -> impl Iterator<Item = char> + '_ {
     let mut upper = false;
-    for character in name.chars() {
+    name.chars().filter_map(move |character| {
         if character == '_' {
             upper = true;
-        } else {
-            out.push(if upper { character.to_ascii_uppercase() } else { character });
-            upper = false;
+            return None;
         }
-    }
-    out
+        Some(if std::mem::take(&mut upper) { character.to_ascii_uppercase() } else { character })
+    })
 }

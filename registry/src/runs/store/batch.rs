@@ -1,11 +1,15 @@
 //! Metrics, tags and params of one run in one statement: the write that clients make most.
 
 use super::{
-    logged::{Changed, KEEP_LATEST, changed_params, comparable, latest_of, sorted},
+    logged::{Changed, KEEP_LATEST, changed_params, comparable, latest_of, log_params, sorted},
     runs::{COLUMNS, Row},
 };
 use crate::{
-    db::{Conn, DbError, Engine, rows::Together, sql::Sql},
+    db::{
+        Conn, DbError, Engine,
+        rows::{Together, rows_together},
+        sql::Sql,
+    },
     runs::types::{KeyValue, Metric, Run},
 };
 use std::collections::BTreeMap;
@@ -13,7 +17,7 @@ use std::collections::BTreeMap;
 /// Appends one of the statement's writes.
 type Write<'w> = Box<dyn Fn(&mut Sql) + 'w>;
 
-/// What is logged to one run; at most [`crate::db::rows::rows_together`] of each.
+/// What is logged to one run; at most [`crate::db::rows::rows_together`] metrics and tags.
 #[derive(Debug)]
 pub struct Logged {
     pub run_id: String,
@@ -22,26 +26,35 @@ pub struct Logged {
     pub params: Vec<KeyValue>,
 }
 
+impl Logged {
+    fn has_params_at_once(&self, engine: Engine) -> bool {
+        (1..=rows_together(engine)).contains(&self.params.len())
+    }
+}
+
 #[derive(sqlx::FromRow)]
 struct Found {
     #[sqlx(flatten)]
     run: Row,
-    /// Params that were not there before.
+    /// Of params that are logged at once: how many were not there before.
+    #[sqlx(default)]
     written: i64,
 }
 
-/// As [`super::log_metrics`], [`super::set_tags`] and [`super::log_params`], of what has params; or nothing,
-/// where the run is not there or not active. Where params have another value already the caller must roll
-/// back.
+/// As [`super::log_metrics`], [`super::set_tags`] and [`super::log_params`]; or nothing, where the run is
+/// not there or not active. Where params have another value already the caller must roll back.
 pub async fn log(tx: &mut Conn, logged: &Logged) -> Result<Option<Vec<Changed>>, DbError> {
-    let sql = statement(tx.engine(), logged);
-    let Some(found) = tx.generated(sql).optional::<Found>().await? else {
+    let (engine, params) = (tx.engine(), &logged.params);
+    let Some(found) = tx.generated(statement(engine, logged)).optional::<Found>().await? else {
         return Ok(None);
     };
-    if found.written == logged.params.len() as i64 {
-        return Ok(Some(Vec::new()));
-    }
-    changed_params(tx, &Run::try_from(found.run)?, &logged.params).await.map(Some)
+    let run = Run::try_from(found.run)?;
+    let changed = match logged.has_params_at_once(engine) {
+        true if found.written == params.len() as i64 => Vec::new(),
+        true => changed_params(tx, &run, params).await?,
+        false => log_params(tx, &run, params).await?,
+    };
+    Ok(Some(changed))
 }
 
 /// [`log`] as a statement, which answers with the run's `rid` first.
@@ -62,16 +75,17 @@ pub fn statement(engine: Engine, logged: &Logged) -> Sql {
         writes.push(Box::new(|sql| set_tags(sql, &logged.tags)));
     }
     // The last, because it is counted.
-    if !params.is_empty() {
+    let counted = logged.has_params_at_once(engine);
+    if counted {
         writes.push(Box::new(|sql| keep_params(sql, &params)));
     }
     let writes: Vec<&dyn Fn(&mut Sql)> = writes.iter().map(|write| &**write as &dyn Fn(&mut Sql)).collect();
-    let counted = !params.is_empty();
     Together { make: None, columns: COLUMNS, find: &find, writes: &writes, counted }.sql(engine)
 }
 
 fn append(sql: &mut Sql, metrics: &[&Metric]) {
-    sql.push("INSERT INTO metrics (rid, key, timestamp_ms, step, value, is_nan) SELECT f.rid, b.* FROM found f CROSS JOIN ");
+    sql.push("INSERT INTO metrics (rid, key, timestamp_ms, step, value, is_nan)");
+    sql.push(" SELECT f.rid, b.* FROM found f CROSS JOIN ");
     sql.bind_source(metrics.iter().map(|m| {
         let (value, is_nan) = comparable(m.value);
         [m.key.as_str().into(), m.timestamp_ms.into(), m.step.into(), value, is_nan]
@@ -92,13 +106,15 @@ fn move_on(sql: &mut Sql, latest: &[&Metric]) {
 pub(super) fn set_tags(sql: &mut Sql, tags: &[KeyValue]) {
     // Of a key that comes twice the last value stays.
     let tags: BTreeMap<&str, &str> = tags.iter().map(|tag| (tag.key.as_str(), tag.value.as_str())).collect();
-    sql.push("INSERT INTO tags (rid, experiment_id, key, value) SELECT f.rid, f.experiment_id, b.* FROM found f CROSS JOIN ");
+    sql.push("INSERT INTO tags (rid, experiment_id, key, value)");
+    sql.push(" SELECT f.rid, f.experiment_id, b.* FROM found f CROSS JOIN ");
     sql.bind_source(tags.into_iter().map(|(key, value)| [key.into(), value.into()]));
     sql.push(" b WHERE TRUE ON CONFLICT (rid, key) DO UPDATE SET value = excluded.value");
 }
 
 fn keep_params(sql: &mut Sql, params: &[&KeyValue]) {
-    sql.push("INSERT INTO params (rid, experiment_id, key, value) SELECT f.rid, f.experiment_id, b.* FROM found f CROSS JOIN ");
+    sql.push("INSERT INTO params (rid, experiment_id, key, value)");
+    sql.push(" SELECT f.rid, f.experiment_id, b.* FROM found f CROSS JOIN ");
     sql.bind_source(params.iter().map(|param| [param.key.as_str().into(), param.value.as_str().into()]));
     sql.push(" b WHERE TRUE ON CONFLICT DO NOTHING");
 }

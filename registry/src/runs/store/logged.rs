@@ -19,16 +19,6 @@ pub async fn log_metrics<'m>(
 ) -> Result<(), DbError> {
     let rows = rows_per_insert(tx.engine());
     let all: Vec<&Metric> = metrics.collect();
-    for chunk in all.chunks(rows) {
-        let mut sql =
-            Sql::new(tx.engine(), "INSERT INTO metrics (rid, key, timestamp_ms, step, value, is_nan) ");
-        sql.bind_table(chunk.iter().map(|m| {
-            let (value, is_nan) = comparable(m.value);
-            [run.rid.into(), m.key.as_str().into(), m.timestamp_ms.into(), m.step.into(), value, is_nan]
-        }));
-        sql.push(" ON CONFLICT DO NOTHING");
-        tx.generated(sql).execute().await?;
-    }
     let latest: Vec<&Metric> = latest_of(&all).into_values().collect();
     for chunk in latest.chunks(rows) {
         let mut sql = Sql::new(
@@ -41,6 +31,16 @@ pub async fn log_metrics<'m>(
             [run.rid.into(), key, experiment_id, value, is_nan, m.timestamp_ms.into(), m.step.into()]
         }));
         sql.push(KEEP_LATEST);
+        tx.generated(sql).execute().await?;
+    }
+    for chunk in all.chunks(rows) {
+        let mut sql =
+            Sql::new(tx.engine(), "INSERT INTO metrics (rid, key, timestamp_ms, step, value, is_nan) ");
+        sql.bind_table(chunk.iter().map(|m| {
+            let (value, is_nan) = comparable(m.value);
+            [run.rid.into(), m.key.as_str().into(), m.timestamp_ms.into(), m.step.into(), value, is_nan]
+        }));
+        sql.push(" ON CONFLICT DO NOTHING");
         tx.generated(sql).execute().await?;
     }
     Ok(())
