@@ -190,6 +190,12 @@ def test_settings_that_cannot_work(make_server, flags):
     ends_with_error(make_server(*flags), flags[1].split("://")[0], seconds=60)
 
 
+@pytest.mark.parametrize("flags", [["--packages-before", "yesterday"], ["--index-url", "ftp://x"]])
+def test_settings_of_the_deployer_that_cannot_work(make_server, flags):
+    """Told at the start, not by the first rollout."""
+    ends_with_error(make_server(*flags, deployer=True), *flags, "expected")
+
+
 def test_sigterm_finishes_what_runs(make_server):
     """A slow upload that has begun ends well; the server leaves after it."""
     server = make_server().start()

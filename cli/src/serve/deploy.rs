@@ -63,6 +63,10 @@ fn config(settings: &Settings) -> Result<Config, Failure> {
     }
     config.accept_registry.clone_from(&args.accept_registry);
     config.publish_ports = args.publish_ports;
+    if let Some(time) = &args.packages_before {
+        LockInputs::check_cutoff_date(time)
+            .map_err(|error| Failure::Usage(format!("--packages-before: {error}")))?;
+    }
     config.images.cut_off.clone_from(&args.packages_before);
     if let Some(mib) = args.container_memory_mib {
         config.limits.memory_bytes = mib << 20;

@@ -89,14 +89,13 @@ impl LockInputs {
         check("python_version", &self.python_version, python, "a version such as \"3.11.2\"")?;
         Self::check_index_url(&self.index_url)?;
         check("base", &self.base, true, "the id of an image")?;
-        match &self.cutoff_date {
-            Some(date) => {
-                let good =
-                    date.parse::<jiff::Timestamp>().is_ok() || date.parse::<jiff::civil::Date>().is_ok();
-                check("cutoff_date", date, good, "a date or time after RFC 3339")
-            }
-            None => Ok(()),
-        }
+        self.cutoff_date.as_deref().map_or(Ok(()), Self::check_cutoff_date)
+    }
+
+    /// Whether `date` can be the time that a lockfile's packages were there at.
+    pub fn check_cutoff_date(date: &str) -> Result<(), InvalidLockfile> {
+        let good = date.parse::<jiff::Timestamp>().is_ok() || date.parse::<jiff::civil::Date>().is_ok();
+        check("cutoff_date", date, good, "a date or time after RFC 3339")
     }
 }
 
