@@ -5,6 +5,8 @@
 
 #[path = "docker/empty_registry.rs"]
 mod empty_registry;
+#[path = "docker/own_authority.rs"]
+mod own_authority;
 #[path = "docker/private_index.rs"]
 mod private_index;
 

@@ -23,7 +23,7 @@ const PASSWORD: &str = "s3cret-of-the-index";
 const AUTHORIZATION: &str = "Basic dXNlcjpzM2NyZXQtb2YtdGhlLWluZGV4";
 
 /// A wheel without a line of code but its answer; made by Python, which zips.
-fn wheel(folder: &Path) -> String {
+pub fn wheel(folder: &Path) -> String {
     let name = "waybill_private_test-1.0-py3-none-any.whl";
     let script = format!(
         "import zipfile\n\
@@ -83,6 +83,13 @@ fn answer(
         line.split_once(": ")
             .is_some_and(|(name, value)| name.eq_ignore_ascii_case("authorization") && value == AUTHORIZATION)
     });
+    // PEP 691 and 700; nothing of it was there before that day.
+    let dated = format!(
+        r#"{{"meta": {{"api-version": "1.1"}}, "name": "{PACKAGE}", "versions": ["1.0"], "files": [
+        {{"filename": "{name}", "url": "/files/{name}", "hashes": {{}}, "size": {},
+        "upload-time": "2024-05-01T00:00:00Z"}}]}}"#,
+        bytes.len()
+    );
     let page = format!("<!DOCTYPE html><html><body><a href=\"/files/{name}\">{name}</a></body></html>");
     let path = request.split(' ').nth(1).unwrap_or_default();
     let (status, kind, body): (_, _, &[u8]) = if !knows {
@@ -90,6 +97,8 @@ fn answer(
         ("401 Unauthorized\r\nWWW-Authenticate: Basic", "text/plain", b"")
     } else if path.starts_with("/simple/waybill-private-test") {
         ("200 OK", "text/html", page.as_bytes())
+    } else if path.starts_with("/dated/waybill-private-test") {
+        ("200 OK", "application/vnd.pypi.simple.v1+json", dated.as_bytes())
     } else if path.starts_with("/files/") {
         ("200 OK", "application/octet-stream", bytes)
     } else {
@@ -107,18 +116,27 @@ fn answer(
 }
 
 /// The address of this machine as a container sees it: its default route.
-async fn bridge(engine: &DockerEngine, base: &Image) -> String {
+pub async fn bridge(engine: &DockerEngine, base: &Image) -> String {
     let script = "import socket, struct; way = open('/proc/net/route').readlines()[1].split(); \
                   print(socket.inet_ntoa(struct.pack('<L', int(way[2], 16))))";
     run(engine, &spec(base, &["python3", "-c", script]), b"").await.1.trim().to_owned()
 }
 
-async fn resolved(engine: &DockerEngine, base: &Image, index: Index<'_>) -> Result<String, String> {
+pub async fn resolved(engine: &DockerEngine, base: &Image, index: Index<'_>) -> Result<String, String> {
+    resolved_before(engine, base, index, None).await
+}
+
+async fn resolved_before(
+    engine: &DockerEngine,
+    base: &Image,
+    index: Index<'_>,
+    cut_off: Option<&str>,
+) -> Result<String, String> {
     let request = ResolveRequest {
         base,
         requirements: &format!("{PACKAGE}\n"),
         index,
-        cut_off: None,
+        cut_off,
         labels: BTreeMap::new(),
     };
     resolve(engine, request, &|_| {}).await.map(|r| r.text).map_err(|e| e.to_string())
@@ -169,6 +187,24 @@ async fn an_index_that_asks_for_a_password_gets_it_and_no_image_does() {
     let told = lines.into_inner().unwrap();
     assert!(told.iter().any(|line| line.contains(PACKAGE)), "the installer's output: {told:?}");
     assert!(!told.iter().any(|line| line.contains(PASSWORD)));
+}
+
+#[tokio::test]
+async fn what_came_after_the_cut_off_is_not_taken() {
+    let Some((engine, base)) = engine().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let name = wheel(folder.path());
+    let bytes = std::fs::read(folder.path().join(&name)).unwrap();
+    let server = PrivateIndex::start(&bridge(&engine, &base).await, (name, bytes));
+    let netrc = folder.path().join("netrc");
+    std::fs::write(&netrc, format!("machine {} login user password {PASSWORD}\n", server.host)).unwrap();
+    let dated = server.url.replace("/simple", "/dated");
+    let index = Index { url: Some(&dated), netrc: Some(&netrc) };
+
+    let lock = resolved_before(&engine, &base, index, Some("2024-05-02T00:00:00Z")).await.unwrap();
+    assert!(lock.starts_with("waybill-private-test==1.0 \\\n    --hash=sha256:"), "{lock}");
+    let said = resolved_before(&engine, &base, index, Some("2024-05-01T00:00:00Z")).await.unwrap_err();
+    assert!(said.contains(PACKAGE), "{said}");
 }
 
 /// What has to be built would run its author's code while it is resolved or installed.
