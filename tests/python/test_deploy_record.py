@@ -148,8 +148,14 @@ def test_outages_are_on_record(live, deploying, base_tag):
 
     lock, image = digests(server, "outage", "test")
     docker("rmi", base_tag)
-    docker("rm", "-f", container)
-    docker("rmi", image)
+
+    def is_taken_away():
+        # The deployer may start it again in between, and an image in use stays.
+        docker("rm", "-f", *containers(server, "outage", "test", everything=True), check=False)
+        docker("rmi", image, check=False)
+        return not image_id(image)
+
+    until(is_taken_away, what="the image's end")
     until(lambda: ask(server, "outage", "test").status_code == 503, what="the gateway's 503")
     broken = until(
         lambda: (
