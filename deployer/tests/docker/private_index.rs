@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Mutex,
 };
 use waybill_deployer::{
@@ -53,13 +53,19 @@ fn source_distribution(folder: &Path) -> String {
 /// containers of the default bridge reach this machine.
 struct PrivateIndex {
     url: String,
-    host: String,
+    /// Names the user and the password.
+    netrc: PathBuf,
     refused: &'static Mutex<u32>,
 }
 
 impl PrivateIndex {
-    fn start(address: &str, file: (String, Vec<u8>)) -> Self {
-        let listener = TcpListener::bind((address, 0)).unwrap();
+    /// Serves the file of that name in `folder`.
+    async fn start(engine: &DockerEngine, base: &Image, folder: &Path, name: String) -> Self {
+        let address = bridge(engine, base).await;
+        let netrc = folder.join("netrc");
+        std::fs::write(&netrc, format!("machine {address} login user password {PASSWORD}\n")).unwrap();
+        let file = (std::fs::read(folder.join(&name)).unwrap(), name);
+        let listener = TcpListener::bind((address.as_str(), 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let refused: &'static Mutex<u32> = Box::leak(Box::default());
         std::thread::spawn(move || {
@@ -67,13 +73,17 @@ impl PrivateIndex {
                 let _ = answer(stream, &file, refused);
             }
         });
-        Self { url: format!("http://{address}:{port}/simple"), host: address.to_owned(), refused }
+        Self { url: format!("http://{address}:{port}/simple"), netrc, refused }
+    }
+
+    fn index(&self) -> Index<'_> {
+        Index { url: Some(&self.url), netrc: Some(&self.netrc) }
     }
 }
 
 fn answer(
     mut stream: TcpStream,
-    (name, bytes): &(String, Vec<u8>),
+    (bytes, name): &(Vec<u8>, String),
     refused: &Mutex<u32>,
 ) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
@@ -156,18 +166,14 @@ fn holds(image: &str, text: &str) -> bool {
 async fn an_index_that_asks_for_a_password_gets_it_and_no_image_does() {
     let Some((engine, base)) = engine().await else { return };
     let folder = tempfile::tempdir().unwrap();
-    let name = wheel(folder.path());
-    let bytes = std::fs::read(folder.path().join(&name)).unwrap();
-    let server = PrivateIndex::start(&bridge(&engine, &base).await, (name, bytes));
-    let netrc = folder.path().join("netrc");
-    std::fs::write(&netrc, format!("machine {} login user password {PASSWORD}\n", server.host)).unwrap();
+    let server = PrivateIndex::start(&engine, &base, folder.path(), wheel(folder.path())).await;
+    let index = server.index();
 
-    let without = Index { url: Some(&server.url), netrc: None };
+    let without = Index { netrc: None, ..index };
     let said = resolved(&engine, &base, without).await.unwrap_err();
     assert!(said.contains(PACKAGE), "{said}");
     assert!(*server.refused.lock().unwrap() > 0);
 
-    let index = Index { netrc: Some(&netrc), ..without };
     let lock = resolved(&engine, &base, index).await.unwrap();
     assert!(lock.starts_with("waybill-private-test==1.0 \\\n    --hash=sha256:"), "{lock}");
     let runtime = format!("test/{}", uuid::Uuid::new_v4().simple());
@@ -193,13 +199,9 @@ async fn an_index_that_asks_for_a_password_gets_it_and_no_image_does() {
 async fn what_came_after_the_cut_off_is_not_taken() {
     let Some((engine, base)) = engine().await else { return };
     let folder = tempfile::tempdir().unwrap();
-    let name = wheel(folder.path());
-    let bytes = std::fs::read(folder.path().join(&name)).unwrap();
-    let server = PrivateIndex::start(&bridge(&engine, &base).await, (name, bytes));
-    let netrc = folder.path().join("netrc");
-    std::fs::write(&netrc, format!("machine {} login user password {PASSWORD}\n", server.host)).unwrap();
+    let server = PrivateIndex::start(&engine, &base, folder.path(), wheel(folder.path())).await;
     let dated = server.url.replace("/simple", "/dated");
-    let index = Index { url: Some(&dated), netrc: Some(&netrc) };
+    let index = Index { url: Some(&dated), ..server.index() };
 
     let lock = resolved_before(&engine, &base, index, Some("2024-05-02T00:00:00Z")).await.unwrap();
     assert!(lock.starts_with("waybill-private-test==1.0 \\\n    --hash=sha256:"), "{lock}");
@@ -213,12 +215,9 @@ async fn a_package_without_a_wheel_is_neither_resolved_nor_installed() {
     let Some((engine, base)) = engine().await else { return };
     let folder = tempfile::tempdir().unwrap();
     let name = source_distribution(folder.path());
-    let bytes = std::fs::read(folder.path().join(&name)).unwrap();
-    let digest = Digest::of(&bytes);
-    let server = PrivateIndex::start(&bridge(&engine, &base).await, (name, bytes));
-    let netrc = folder.path().join("netrc");
-    std::fs::write(&netrc, format!("machine {} login user password {PASSWORD}\n", server.host)).unwrap();
-    let index = Index { url: Some(&server.url), netrc: Some(&netrc) };
+    let digest = Digest::of(&std::fs::read(folder.path().join(&name)).unwrap());
+    let server = PrivateIndex::start(&engine, &base, folder.path(), name).await;
+    let index = server.index();
 
     let said = resolved(&engine, &base, index).await.unwrap_err();
     assert!(said.contains(PACKAGE) && said.contains("no usable wheels"), "{said}");
