@@ -49,12 +49,13 @@ pub async fn log(tx: &mut Conn, logged: &Logged) -> Result<Option<Vec<Changed>>,
         return Ok(None);
     };
     let run = Run::try_from(found.run)?;
-    let changed = match logged.has_params_at_once(engine) {
-        true if found.written == params.len() as i64 => Vec::new(),
-        true => changed_params(tx, &run, params).await?,
-        false => log_params(tx, &run, params).await?,
-    };
-    Ok(Some(changed))
+    if !logged.has_params_at_once(engine) {
+        return log_params(tx, &run, params).await.map(Some);
+    }
+    if found.written == params.len() as i64 {
+        return Ok(Some(Vec::new()));
+    }
+    changed_params(tx, &run, params).await.map(Some)
 }
 
 /// [`log`] as a statement, which answers with the run's `rid` first.

@@ -19,6 +19,7 @@ pub async fn log_metrics<'m>(
 ) -> Result<(), DbError> {
     let rows = rows_per_insert(tx.engine());
     let all: Vec<&Metric> = metrics.collect();
+    // First, as PostgreSQL has it in `super::batch`: else two requests would wait for each other.
     let latest: Vec<&Metric> = latest_of(&all).into_values().collect();
     for chunk in latest.chunks(rows) {
         let mut sql = Sql::new(
