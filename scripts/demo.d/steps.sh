@@ -44,7 +44,7 @@ base_image() {
   local command=(waybill images base) started=$SECONDS
   ! ca_bundle >/dev/null || command+=(--ca-bundle "$(ca_bundle)")
   # Where no image registry is reachable the base is made by debootstrap, which needs root.
-  run "${command[@]}" || run as_root env PATH="$PATH" "${command[@]}" || fail "no base image"
+  run "${command[@]}" || { [ "$(id -u)" != 0 ] && run_with_sudo "${command[@]}"; } || fail "no base image"
   figure "base image" "$((SECONDS - started)) s"
 }
 

@@ -51,6 +51,13 @@ run() {
   return "${PIPESTATUS[0]}"
 }
 
+# As run, by root, who finds the same programs.
+run_with_sudo() {
+  as_typed sudo "$@"
+  as_root env PATH="$PATH" "$@" 2>&1 | tee "$WORK/out" | sed 's/^/  /'
+  return "${PIPESTATUS[0]}"
+}
+
 # refuse TEXT COMMAND…  as run, but the command must fail, and say TEXT.
 refuse() {
   local text=$1

@@ -2,7 +2,12 @@
 
 use super::base::BaseError;
 use crate::engine::{Context, Engine, Image, Lines};
-use std::{path::Path, process::Stdio};
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::Command,
@@ -44,6 +49,7 @@ pub async fn import(
     let root = work.path().join("root");
     lines(&format!("debootstrap: Debian {suite} from {mirror}"));
     let mut bootstrap = Command::new("debootstrap");
+    bootstrap.env("PATH", with_sbin(&env::var_os("PATH").unwrap_or_default()));
     bootstrap.args(["--variant=minbase", &format!("--include={PACKAGES}"), suite]).arg(&root).arg(mirror);
     run(bootstrap, "debootstrap", lines).await?;
 
@@ -52,6 +58,19 @@ pub async fn import(
     lines(&format!("importing the root filesystem as {tag}"));
     let image = engine.import(tag, Context::File(tar)).await?;
     Ok(image)
+}
+
+/// A search path with the folders of programs for administrators, such as debootstrap and what it calls:
+/// Debian leaves them out of its users' path.
+fn with_sbin(path: &OsStr) -> OsString {
+    let mut folders: Vec<PathBuf> = env::split_paths(path).collect();
+    for sbin in ["/usr/sbin", "/sbin"].map(PathBuf::from) {
+        if !folders.contains(&sbin) {
+            folders.push(sbin);
+        }
+    }
+    // Fails only for folders with a colon, which no split leaves.
+    env::join_paths(folders).unwrap_or_else(|_| path.to_owned())
 }
 
 fn archive(root: &Path, tar: &Path) -> Command {
@@ -91,5 +110,20 @@ async fn forward(output: Option<impl AsyncRead + Unpin>, lines: Lines<'_>) {
     let mut reader = BufReader::new(output).lines();
     while let Ok(Some(line)) = reader.next_line().await {
         lines(&line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_of_administrators_are_found() {
+        for (path, expected) in [
+            ("/usr/local/bin:/usr/bin:/bin", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"),
+            ("/usr/sbin:/usr/bin", "/usr/sbin:/usr/bin:/sbin"),
+        ] {
+            assert_eq!(with_sbin(OsStr::new(path)), OsStr::new(expected));
+        }
     }
 }
