@@ -10,6 +10,7 @@ use crate::{
     deployments::Signals,
     http::{Metrics, RequestId},
     ids::Ids,
+    runs::KnownLocations,
     ui::Ui,
     webhooks::Webhooks,
 };
@@ -34,6 +35,7 @@ pub struct AppState {
     pub signals: Signals,
     pub ui: Ui,
     pub webhooks: Arc<Webhooks>,
+    pub known_locations: KnownLocations,
 }
 
 impl App {

@@ -95,6 +95,7 @@ impl Registry {
             signals: Signals::default(),
             ui,
             webhooks: Arc::new(webhooks),
+            known_locations: runs::KnownLocations::default(),
         });
         runs::prepare(&app).await?;
         let cause =

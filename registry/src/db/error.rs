@@ -53,6 +53,11 @@ impl DbError {
         matches!(self, Self::Sqlx(error) if error.as_database_error().is_some_and(|e| e.is_foreign_key_violation()))
     }
 
+    /// Whether a column that always has a value would have had none.
+    pub fn is_missing_value(&self) -> bool {
+        matches!(self, Self::Sqlx(sqlx::Error::Database(error)) if error.kind() == sqlx::error::ErrorKind::NotNullViolation)
+    }
+
     /// Why the engine refuses a regular expression (PostgreSQL 2201B), where that is what failed.
     pub fn invalid_pattern(&self) -> Option<String> {
         let Self::Sqlx(sqlx::Error::Database(error)) = self else {

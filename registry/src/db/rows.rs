@@ -155,8 +155,6 @@ pub struct Together<'t> {
     /// Each an `INSERT … SELECT … FROM found WHERE TRUE …`. None may depend on another: SQLite makes them
     /// one after the other, PostgreSQL in the opposite order, and each sees the tables as they were before.
     pub writes: &'t [&'t dyn Fn(&mut Sql)],
-    /// Whether the answer ends with `written`: how many rows the last of `writes` made; there must be one.
-    pub counted: bool,
 }
 
 impl Together<'_> {
@@ -180,16 +178,11 @@ impl Together<'_> {
                 for (number, write) in self.writes.iter().enumerate() {
                     sql.push(", ").push_alias("write", number).push(" AS (");
                     write(&mut sql);
-                    let last = number + 1 == self.writes.len();
-                    sql.push(if self.counted && last { " RETURNING 1)" } else { ")" });
+                    sql.push(")");
                 }
             }
         }
-        sql.push(" SELECT *");
-        if self.counted {
-            self.count(&mut sql);
-        }
-        sql.push(" FROM found");
+        sql.push(" SELECT * FROM found");
         sql
     }
 
@@ -206,16 +199,6 @@ impl Together<'_> {
             }
         }
         sql.push(")")
-    }
-
-    fn count(&self, sql: &mut Sql) {
-        let last = self.writes.len().saturating_sub(1);
-        match sql.engine() {
-            Engine::Sqlite => sql.push(", changes() AS written"),
-            Engine::Postgres => {
-                sql.push(", (SELECT COUNT(*) FROM ").push_alias("write", last).push(") AS written")
-            }
-        };
     }
 }
 
@@ -253,7 +236,7 @@ mod tests {
         let write = |sql: &mut Sql| {
             sql.push("INSERT INTO u SELECT a, ").bind(2).push(" FROM found WHERE TRUE");
         };
-        let together = Together { make: None, columns: "a", find: &find, writes: &[&write], counted: false };
+        let together = Together { make: None, columns: "a", find: &find, writes: &[&write] };
         for (engine, expected) in [
             (
                 Engine::Sqlite,
@@ -271,18 +254,18 @@ mod tests {
         let make = |sql: &mut Sql| {
             sql.push("INSERT INTO t (b) VALUES (").bind(1).push(")");
         };
-        let together = Together { make: Some(&make), counted: true, ..together };
+        let together = Together { make: Some(&make), ..together };
         for (engine, expected) in [
             (
                 Engine::Sqlite,
                 "INSERT INTO t (b) VALUES (?); \
                  WITH found AS (SELECT a FROM t WHERE b = ?) INSERT INTO u SELECT a, ? FROM found WHERE TRUE; \
-                 WITH found AS (SELECT a FROM t WHERE b = ?) SELECT *, changes() AS written FROM found",
+                 WITH found AS (SELECT a FROM t WHERE b = ?) SELECT * FROM found",
             ),
             (
                 Engine::Postgres,
                 "WITH found AS (INSERT INTO t (b) VALUES ($1) RETURNING a), write0 AS (INSERT INTO u SELECT a, $2 \
-                 FROM found WHERE TRUE RETURNING 1) SELECT *, (SELECT COUNT(*) FROM write0) AS written FROM found",
+                 FROM found WHERE TRUE) SELECT * FROM found",
             ),
         ] {
             assert_eq!(together.sql(engine).text(), expected);

@@ -6,9 +6,11 @@ use super::{
 };
 use crate::{
     app::App,
+    db::{DbError, rows::rows_together},
     provenance,
     search::{Page, Position, Query},
 };
+use std::sync::Arc;
 
 /// The tag that holds a run's name.
 pub const RUN_NAME_TAG: &str = "mlflow.runName";
@@ -32,24 +34,69 @@ pub async fn start(app: &App, mut request: StartRun) -> Result<RunDetails, RunsE
     }
     let name = name_of(app, &mut request)?;
     validate::length("run_name", &name, validate::TAG_VALUE_MAX)?;
-    let input = (request, name, app.ids.run_id());
-    app.db
-        .write(input, |tx, (request, name, run_id)| {
+    let starting = Arc::new(Starting { request, name, run_id: app.ids.run_id() });
+    let run = match start_at_once(app, &starting).await? {
+        Some(run) => run,
+        None => start_apart(app, starting.clone()).await?,
+    };
+    Ok(details(run, starting.request.tags.clone()))
+}
+
+/// A valid request, and what it did not say.
+struct Starting {
+    request: StartRun,
+    name: String,
+    run_id: String,
+}
+
+impl Starting {
+    fn in_experiment_at(&self, location: &str) -> store::NewRun {
+        store::NewRun {
+            run_id: self.run_id.clone(),
+            experiment_id: self.request.experiment_id,
+            name: self.name.clone(),
+            user_id: self.request.user_id.clone(),
+            start_time_ms: self.request.start_time_ms,
+            artifact_uri: location::of_run(location, &self.run_id),
+        }
+    }
+}
+
+/// In one statement, where the experiment's location is known; `None` where it is not, or nothing was made.
+async fn start_at_once(app: &App, starting: &Arc<Starting>) -> Result<Option<Run>, DbError> {
+    let request = &starting.request;
+    let Some(location) = app.known_locations.get(request.experiment_id) else {
+        return Ok(None);
+    };
+    if request.tags.len() > rows_together(app.db.engine()) {
+        return Ok(None);
+    }
+    let new = starting.in_experiment_at(&location);
+    let input = (new.clone(), location, starting.clone());
+    let made: Vec<(i64, i64)> = app
+        .db
+        .write_at_once(input, |engine, (new, location, starting)| {
+            store::insertion(engine, new, Some(location), &starting.request.tags)
+        })
+        .await?;
+    Ok(made.first().map(|(rid, _)| new.into_run(*rid)))
+}
+
+async fn start_apart(app: &App, starting: Arc<Starting>) -> Result<Run, RunsError> {
+    let (run, location) = app
+        .db
+        .write(starting, |tx, starting| {
             Box::pin(async move {
-                let experiment = active_experiment(tx, request.experiment_id).await?;
-                let new = store::NewRun {
-                    run_id: run_id.clone(),
-                    experiment_id: request.experiment_id,
-                    name: name.clone(),
-                    user_id: request.user_id.clone(),
-                    start_time_ms: request.start_time_ms,
-                    artifact_uri: location::of_run(&experiment.artifact_location, run_id),
-                };
-                let run = store::insert(tx, &new, &request.tags).await?;
-                Ok(details(run, request.tags.clone()))
+                let experiment = active_experiment(tx, starting.request.experiment_id).await?;
+                let location = experiment.artifact_location;
+                let new = starting.in_experiment_at(&location);
+                let run = store::insert(tx, &new, &starting.request.tags).await?;
+                Ok::<_, RunsError>((run, location))
             })
         })
-        .await
+        .await?;
+    app.known_locations.remember(run.experiment_id, &location);
+    Ok(run)
 }
 
 /// The run's name; sees to it that the tags hold it too.

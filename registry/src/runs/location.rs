@@ -2,7 +2,11 @@
 
 use super::error::RunsError;
 use percent_encoding::percent_decode_str;
-use std::path::Path;
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 const LOCATION_MAX_CHARS: usize = 2048;
 /// Storage that MLflow's clients reach themselves, and local paths. Web addresses are not storage:
@@ -122,6 +126,32 @@ pub fn of_run(experiment_location: &str, run_id: &str) -> String {
 
 pub fn of_logged_model(experiment_location: &str, model_id: &str) -> String {
     append(experiment_location, &format!("models/{model_id}/artifacts"))
+}
+
+/// Artifact locations of experiments that runs were made in: a statement that makes the next one need not
+/// be told by another. An experiment's never changes, and the statement holds it against what is stored.
+#[derive(Debug, Default)]
+pub struct KnownLocations(Mutex<HashMap<i64, Arc<str>>>);
+
+impl KnownLocations {
+    /// About 1 MB of ordinary ones, 20 MB of the longest.
+    const MAX: usize = 10_000;
+
+    pub fn get(&self, experiment_id: i64) -> Option<Arc<str>> {
+        self.lock().get(&experiment_id).cloned()
+    }
+
+    pub fn remember(&self, experiment_id: i64, location: &str) {
+        let mut known = self.lock();
+        if known.len() >= Self::MAX {
+            known.clear();
+        }
+        known.insert(experiment_id, location.into());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<i64, Arc<str>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]

@@ -7,10 +7,11 @@ use super::{
 };
 use crate::{
     app::App,
-    db::{Conn, rows::rows_together},
+    db::{Conn, DbError, Engine, sql::Sql},
     logged_models,
     runs::store::{HistoryPosition, batch::Logged},
 };
+use std::sync::Arc;
 
 /// What one request logs to one run.
 #[derive(Debug, Clone, Default)]
@@ -54,35 +55,32 @@ pub async fn tag(app: &App, run_id: String, mut tag: KeyValue) -> Result<(), Run
 }
 
 /// Writes a valid batch. What most batches hold goes in one statement; what depends on what is there
-/// already needs a transaction.
+/// already needs a transaction, and so does saying what is wrong with it.
 async fn write(app: &App, batch: Batch) -> Result<(), RunsError> {
-    let of_model = batch.metrics.iter().any(|logged| logged.model_id.is_some());
-    let renames = batch.tags.iter().any(|tag| tag.key == RUN_NAME_TAG);
-    let large = batch.metrics.len().max(batch.tags.len()) > rows_together(app.db.engine());
-    if of_model || renames || large {
+    let batch = Arc::new(batch);
+    if !goes_at_once(app.db.engine(), &batch) {
         return write_apart(app, batch).await;
     }
-    let Batch { run_id, metrics, params, tags } = batch;
-    let metrics = metrics.into_iter().map(|logged| logged.metric).collect();
-    let logged = Logged { run_id: run_id.clone(), metrics, tags, params };
-    if logged.params.is_empty() {
-        let found: Vec<(i64,)> = app.db.write_at_once(logged, store::batch::statement).await?;
-        if found.is_empty() {
-            return Err(refusal(&mut app.db.read().await?, &run_id).await);
-        }
-        return Ok(());
+    let found: Result<Vec<(i64, i64)>, DbError> = app.db.write_at_once(batch.clone(), at_once).await;
+    match found {
+        Ok(found) if found.is_empty() => Err(refusal(&mut app.db.read().await?, &batch.run_id).await),
+        Ok(_) => Ok(()),
+        Err(error) if error.is_missing_value() => write_apart(app, batch).await,
+        Err(error) => Err(error.into()),
     }
-    // Where a param has another value already nothing of the batch stays.
-    app.db
-        .write(logged, |tx, logged| {
-            Box::pin(async move {
-                match store::batch::log(tx, logged).await? {
-                    Some(changed) => unchanged(&logged.run_id, &logged.params, changed),
-                    None => Err(refusal(tx, &logged.run_id).await),
-                }
-            })
-        })
-        .await
+}
+
+fn at_once(engine: Engine, batch: &Arc<Batch>) -> Sql {
+    let Batch { run_id, metrics, tags, params } = &**batch;
+    let metrics = metrics.iter().map(|logged| &logged.metric).collect();
+    store::batch::statement(engine, &Logged { run_id, metrics, tags, params })
+}
+
+fn goes_at_once(engine: Engine, batch: &Batch) -> bool {
+    let of_model = batch.metrics.iter().any(|logged| logged.model_id.is_some());
+    let renames = batch.tags.iter().any(|tag| tag.key == RUN_NAME_TAG);
+    let fits = store::batch::fits(engine, batch.metrics.len(), batch.tags.len(), batch.params.len());
+    fits && !of_model && !renames
 }
 
 /// Why a run is not written to: it is not there, or was deleted when that was tried.
@@ -93,7 +91,7 @@ async fn refusal(conn: &mut Conn, run_id: &str) -> RunsError {
     }
 }
 
-async fn write_apart(app: &App, batch: Batch) -> Result<(), RunsError> {
+async fn write_apart(app: &App, batch: Arc<Batch>) -> Result<(), RunsError> {
     app.db
         .write(batch, |tx, batch| {
             Box::pin(async move {

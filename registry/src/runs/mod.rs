@@ -15,6 +15,7 @@ mod types;
 pub mod validate;
 
 pub use error::RunsError;
+pub use location::KnownLocations;
 pub use types::{
     Dataset, DatasetInput, Experiment, KeyValue, Lifecycle, LoggedMetric, Metric, ModelOutput, Run,
     RunDetails, RunStatus, ViewType,

@@ -1,7 +1,9 @@
 //! What concurrent clients may rely on, and limits, on both engines.
 
 use super::{
-    Dataset, DatasetInput, KeyValue, LoggedMetric, Metric, inputs,
+    Dataset, DatasetInput, KeyValue, LoggedMetric, Metric, RunsError,
+    experiments::{self, NewExperiment},
+    inputs,
     lifecycle::{self, StartRun},
     logging::{self, Batch},
     store,
@@ -72,6 +74,63 @@ async fn tags_and_params_of_any_count_are_kept_or_refused_together() {
             assert_eq!(kept.params, pairs("first"));
             assert_eq!(kept.tags.len(), count + 1, "{count}, and the name");
             assert!(kept.tags.iter().all(|tag| tag.value == "first" || tag.value == "named"), "{count}");
+        }
+    })
+    .await;
+}
+
+/// What was remembered of an experiment decides neither where a run's artifacts are nor whether it may be made.
+#[tokio::test]
+async fn a_run_starts_in_the_experiment_as_it_is() {
+    each_registry(|registry| async move {
+        let app = registry.app();
+        let new = NewExperiment {
+            name: "e".into(),
+            artifact_location: Some("s3://b/p?x=1".into()),
+            tags: Vec::new(),
+        };
+        let experiment_id = experiments::create(app, new).await.unwrap();
+        let start = || StartRun { experiment_id, ..asked() };
+        for remembered in [None, Some("s3://b/p?x=1"), Some("s3://other")] {
+            if let Some(location) = remembered {
+                app.known_locations.remember(experiment_id, location);
+            }
+            let run = lifecycle::start(app, start()).await.unwrap().run;
+            assert_eq!(run.artifact_uri, format!("s3://b/p/{}/artifacts?x=1", run.run_id));
+            assert_eq!(lifecycle::get(app, &run.run_id).await.unwrap().run, run);
+            assert_eq!(app.known_locations.get(experiment_id).as_deref(), Some("s3://b/p?x=1"));
+        }
+        experiments::delete(app, experiment_id).await.unwrap();
+        let refused = lifecycle::start(app, start()).await.unwrap_err();
+        assert!(matches!(refused, RunsError::ExperimentDeleted(id) if id == experiment_id), "{refused}");
+        experiments::restore(app, experiment_id).await.unwrap();
+        lifecycle::start(app, start()).await.unwrap();
+    })
+    .await;
+}
+
+/// Two that log different values of a param at the same time: one of them is refused, and nothing of it stays.
+#[tokio::test]
+async fn of_params_logged_at_once_one_value_stays() {
+    each_registry(|registry| async move {
+        let app = registry.app();
+        for round in 0..10 {
+            let run_id = started(&registry).await;
+            let log = |value: String| {
+                let pair = |key: &str| KeyValue { key: key.into(), value: value.clone() };
+                let params = vec![pair("b"), pair("a")];
+                logging::batch(
+                    app,
+                    Batch { run_id: run_id.clone(), params, tags: vec![pair("t")], ..Batch::default() },
+                )
+            };
+            let outcomes = futures::future::join_all((0..4).map(|n| log(n.to_string()))).await;
+            let won: Vec<usize> = (0..4).filter(|n| outcomes[*n].is_ok()).collect();
+            assert_eq!(won.len(), 1, "round {round}: {outcomes:?}");
+            let kept = lifecycle::get(app, &run_id).await.unwrap();
+            let values = kept.params.iter().chain(kept.tags.iter().filter(|tag| tag.key == "t"));
+            assert!(values.clone().count() == 3, "{kept:?}");
+            assert!(values.into_iter().all(|pair| pair.value == won[0].to_string()), "{kept:?}");
         }
     })
     .await;

@@ -1,87 +1,56 @@
 //! Metrics, tags and params of one run in one statement: the write that clients make most.
 
-use super::{
-    logged::{Changed, KEEP_LATEST, changed_params, comparable, latest_of, log_params, sorted},
-    runs::{COLUMNS, Row},
-};
+use super::logged::{KEEP_LATEST, comparable, latest_of, sorted};
 use crate::{
     db::{
-        Conn, DbError, Engine,
+        Engine,
         rows::{Together, rows_together},
         sql::Sql,
     },
-    runs::types::{KeyValue, Metric, Run},
+    runs::types::{KeyValue, Metric},
 };
 use std::collections::BTreeMap;
 
 /// Appends one of the statement's writes.
 type Write<'w> = Box<dyn Fn(&mut Sql) + 'w>;
 
-/// What is logged to one run; at most [`crate::db::rows::rows_together`] metrics and tags.
+/// What is logged to one run.
 #[derive(Debug)]
-pub struct Logged {
-    pub run_id: String,
-    pub metrics: Vec<Metric>,
-    pub tags: Vec<KeyValue>,
-    pub params: Vec<KeyValue>,
+pub struct Logged<'l> {
+    pub run_id: &'l str,
+    pub metrics: Vec<&'l Metric>,
+    pub tags: &'l [KeyValue],
+    pub params: &'l [KeyValue],
 }
 
-impl Logged {
-    fn has_params_at_once(&self, engine: Engine) -> bool {
-        (1..=rows_together(engine)).contains(&self.params.len())
-    }
+/// Whether so much fits one statement.
+pub fn fits(engine: Engine, metrics: usize, tags: usize, params: usize) -> bool {
+    metrics.max(tags).max(params) <= rows_together(engine)
 }
 
-#[derive(sqlx::FromRow)]
-struct Found {
-    #[sqlx(flatten)]
-    run: Row,
-    /// Of params that are logged at once: how many were not there before.
-    #[sqlx(default)]
-    written: i64,
-}
-
-/// As [`super::log_metrics`], [`super::set_tags`] and [`super::log_params`]; or nothing, where the run is
-/// not there or not active. Where params have another value already the caller must roll back.
-pub async fn log(tx: &mut Conn, logged: &Logged) -> Result<Option<Vec<Changed>>, DbError> {
-    let (engine, params) = (tx.engine(), &logged.params);
-    let Some(found) = tx.generated(statement(engine, logged)).optional::<Found>().await? else {
-        return Ok(None);
-    };
-    let run = Run::try_from(found.run)?;
-    if !logged.has_params_at_once(engine) {
-        return log_params(tx, &run, params).await.map(Some);
-    }
-    if found.written == params.len() as i64 {
-        return Ok(Some(Vec::new()));
-    }
-    changed_params(tx, &run, params).await.map(Some)
-}
-
-/// [`log`] as a statement, which answers with the run's `rid` first.
-pub fn statement(engine: Engine, logged: &Logged) -> Sql {
+/// As [`super::log_metrics`], [`super::set_tags`] and [`super::log_params`] in one statement, which answers
+/// with the run's `rid`, or with nothing where the run is not there or not active. It fails with
+/// [`crate::db::DbError::is_missing_value`] where a param has another value already.
+pub fn statement(engine: Engine, logged: &Logged<'_>) -> Sql {
     let find = |sql: &mut Sql| {
-        sql.push(" FROM runs r WHERE r.lifecycle_stage = 'active' AND r.run_id = ")
-            .bind(logged.run_id.as_str());
+        sql.push(" FROM runs r WHERE r.lifecycle_stage = 'active' AND r.run_id = ").bind(logged.run_id);
     };
-    let all: Vec<&Metric> = logged.metrics.iter().collect();
-    let latest: Vec<&Metric> = latest_of(&all).into_values().collect();
-    let params = sorted(&logged.params);
+    let all = &logged.metrics;
+    let latest: Vec<&Metric> = latest_of(all).into_values().collect();
+    let params = sorted(logged.params);
     let mut writes: Vec<Write<'_>> = Vec::new();
     if !all.is_empty() {
-        writes.push(Box::new(|sql| append(sql, &all)));
+        writes.push(Box::new(|sql| append(sql, all)));
         writes.push(Box::new(|sql| move_on(sql, &latest)));
     }
     if !logged.tags.is_empty() {
-        writes.push(Box::new(|sql| set_tags(sql, &logged.tags)));
+        writes.push(Box::new(|sql| set_tags(sql, logged.tags)));
     }
-    // The last, because it is counted.
-    let counted = logged.has_params_at_once(engine);
-    if counted {
+    if !params.is_empty() {
         writes.push(Box::new(|sql| keep_params(sql, &params)));
     }
     let writes: Vec<&dyn Fn(&mut Sql)> = writes.iter().map(|write| &**write as &dyn Fn(&mut Sql)).collect();
-    Together { make: None, columns: COLUMNS, find: &find, writes: &writes, counted }.sql(engine)
+    Together { make: None, columns: "r.rid, r.experiment_id", find: &find, writes: &writes }.sql(engine)
 }
 
 fn append(sql: &mut Sql, metrics: &[&Metric]) {
@@ -113,9 +82,11 @@ pub(super) fn set_tags(sql: &mut Sql, tags: &[KeyValue]) {
     sql.push(" b WHERE TRUE ON CONFLICT (rid, key) DO UPDATE SET value = excluded.value");
 }
 
+/// The same value again is left alone. Of another one nothing may stay: no value is what no engine takes.
 fn keep_params(sql: &mut Sql, params: &[&KeyValue]) {
     sql.push("INSERT INTO params (rid, experiment_id, key, value)");
     sql.push(" SELECT f.rid, f.experiment_id, b.* FROM found f CROSS JOIN ");
     sql.bind_source(params.iter().map(|param| [param.key.as_str().into(), param.value.as_str().into()]));
-    sql.push(" b WHERE TRUE ON CONFLICT DO NOTHING");
+    sql.push(" b WHERE TRUE ON CONFLICT (rid, key) DO UPDATE SET value = NULL");
+    sql.push(" WHERE params.value <> excluded.value");
 }

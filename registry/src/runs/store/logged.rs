@@ -101,11 +101,7 @@ pub async fn log_params(tx: &mut Conn, run: &Run, params: &[KeyValue]) -> Result
 }
 
 /// Those of `params` that the run has with another value.
-pub(super) async fn changed_params(
-    tx: &mut Conn,
-    run: &Run,
-    params: &[KeyValue],
-) -> Result<Vec<Changed>, DbError> {
+async fn changed_params(tx: &mut Conn, run: &Run, params: &[KeyValue]) -> Result<Vec<Changed>, DbError> {
     let stored: BTreeMap<String, String> = tx
         .query("SELECT key, value FROM params WHERE rid = $1")
         .bind(run.rid)

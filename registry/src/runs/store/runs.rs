@@ -56,31 +56,56 @@ pub struct NewRun {
     pub artifact_uri: String,
 }
 
-/// The new run, `RUNNING`, with its tags.
-pub async fn insert(tx: &mut Conn, new: &NewRun, tags: &[KeyValue]) -> Result<Run, DbError> {
-    let at_once = tags.len() <= rows_together(tx.engine());
-    let sql = statement(tx.engine(), new, if at_once { tags } else { &[] });
-    let run: Run = tx.generated(sql).one::<Row>().await?.try_into()?;
-    if !at_once {
-        set_tags(tx, &run, tags).await?;
+impl NewRun {
+    /// The run that was made of it.
+    pub fn into_run(self, rid: i64) -> Run {
+        Run {
+            rid,
+            run_id: self.run_id,
+            experiment_id: self.experiment_id,
+            name: self.name,
+            user_id: self.user_id,
+            status: RunStatus::Running,
+            start_time_ms: self.start_time_ms,
+            end_time_ms: None,
+            lifecycle: Lifecycle::Active,
+            artifact_uri: self.artifact_uri,
+        }
     }
-    Ok(run)
 }
 
-fn statement(engine: Engine, new: &NewRun, tags: &[KeyValue]) -> Sql {
+/// A new run, `RUNNING`, with its tags, in one statement. It answers with its `rid`, or nothing where the experiment is
+/// not active, or has its artifacts elsewhere than `at`. Keep to [`rows_together`] tags.
+pub fn insertion(engine: Engine, new: &NewRun, at: Option<&str>, tags: &[KeyValue]) -> Sql {
     let make = |sql: &mut Sql| {
         sql.push("INSERT INTO runs AS r (run_id, experiment_id, name, user_id, status, start_time_ms,");
-        sql.push(" lifecycle_stage, artifact_uri) VALUES (").bind(new.run_id.as_str());
-        sql.push(", ").bind(new.experiment_id).push(", ").bind(new.name.as_str());
-        sql.push(", ").bind(new.user_id.as_str()).push(", 'RUNNING', ").bind(new.start_time_ms);
-        sql.push(", 'active', ").bind(new.artifact_uri.as_str()).push(")");
+        sql.push(" lifecycle_stage, artifact_uri) SELECT ").bind(new.run_id.as_str());
+        sql.push(", e.experiment_id, ").bind(new.name.as_str()).push(", ").bind(new.user_id.as_str());
+        sql.push(", 'RUNNING', ").bind(new.start_time_ms).push(", 'active', ");
+        sql.bind(new.artifact_uri.as_str()).push(" FROM experiments e WHERE e.experiment_id = ");
+        sql.bind(new.experiment_id).push(" AND e.lifecycle_stage = 'active'");
+        if let Some(location) = at {
+            sql.push(" AND e.artifact_location = ").bind(location);
+        }
     };
     let find = |sql: &mut Sql| {
         sql.push(" FROM runs r WHERE r.run_id = ").bind(new.run_id.as_str());
     };
     let write = |sql: &mut Sql| batch::set_tags(sql, tags);
     let writes: &[&dyn Fn(&mut Sql)] = if tags.is_empty() { &[] } else { &[&write] };
-    Together { make: Some(&make), columns: COLUMNS, find: &find, writes, counted: false }.sql(engine)
+    Together { make: Some(&make), columns: "r.rid, r.experiment_id", find: &find, writes }.sql(engine)
+}
+
+/// [`insertion`] of any number of tags, within a transaction that has just read the experiment.
+pub async fn insert(tx: &mut Conn, new: &NewRun, tags: &[KeyValue]) -> Result<Run, DbError> {
+    let at_once = tags.len() <= rows_together(tx.engine());
+    let sql = insertion(tx.engine(), new, None, if at_once { tags } else { &[] });
+    let (rid, _): (i64, i64) = tx.generated(sql).one().await?;
+    let run = new.clone().into_run(rid);
+    if !at_once {
+        set_tags(tx, &run, tags).await?;
+    }
+    Ok(run)
 }
 
 /// A run of any lifecycle stage.
