@@ -95,30 +95,12 @@ impl Db {
         }
     }
 
-    /// [`Self::write`] of one statement, without the round trips of a transaction around it; the rows
-    /// that it answers with. See [`rows::Together`].
-    pub async fn write_at_once<I, T>(
-        &self,
-        input: I,
-        statement: fn(Engine, &I) -> sql::Sql,
-    ) -> Result<Vec<T>, DbError>
-    where
-        I: Send + Sync + 'static,
-        T: Record + 'static,
-    {
+    /// [`Self::write`] of one statement, without the round trips of a transaction around it; the first
+    /// column of the rows that it answers with. See [`rows::Together`].
+    pub async fn write_at_once(&self, sql: sql::Sql) -> Result<Vec<i64>, DbError> {
         match &self.pools {
-            Pools::Sqlite { writer, .. } => {
-                let change = (input, statement);
-                writer
-                    .write(change, |tx, (input, statement)| {
-                        let sql = statement(tx.engine(), input);
-                        Box::pin(async move { tx.generated(sql).all().await })
-                    })
-                    .await
-            }
-            Pools::Postgres(pool) => {
-                writer::write_postgres_at_once(pool, statement(Engine::Postgres, &input)).await
-            }
+            Pools::Sqlite { writer, .. } => writer.write_at_once(sql).await,
+            Pools::Postgres(pool) => writer::write_postgres_at_once(pool, sql).await,
         }
     }
 

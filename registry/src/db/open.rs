@@ -15,6 +15,8 @@ use std::{str::FromStr as _, time::Duration};
 
 /// Reading connections of SQLite: two cores gain nothing from more.
 const SQLITE_READERS: u32 = 4;
+/// How long a connection to SQLite waits for another process.
+pub(super) const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// PostgreSQL connections of one server process.
 const POSTGRES_CONNECTIONS: u32 = 16;
 
@@ -113,7 +115,7 @@ async fn open_sqlite(url: &str, create: bool) -> Result<Db, OpenError> {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .with_regexp()
-        .busy_timeout(Duration::from_secs(10))
+        .busy_timeout(SQLITE_BUSY_TIMEOUT)
         .statement_cache_capacity(400);
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
@@ -123,13 +125,14 @@ async fn open_sqlite(url: &str, create: bool) -> Result<Db, OpenError> {
         .connect_with(options.clone())
         .await
         .map_err(connect)?;
+    let writer = SqliteWriter::start(writer, options.get_filename()).map_err(connect)?;
     let readers = SqlitePoolOptions::new()
         .max_connections(SQLITE_READERS)
         .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None)
         .connect_lazy_with(options.create_if_missing(false).pragma("query_only", "ON"));
-    Ok(Db { pools: Pools::Sqlite { readers, writer: SqliteWriter::start(writer) } })
+    Ok(Db { pools: Pools::Sqlite { readers, writer } })
 }
 
 async fn open_postgres(url: &str) -> Result<Db, OpenError> {

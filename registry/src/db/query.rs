@@ -215,6 +215,14 @@ impl Query<'_> {
         })
     }
 
+    /// The first column of every row.
+    pub(super) async fn first_column(self) -> Result<Vec<i64>, DbError> {
+        Ok(match self {
+            Self::Sqlite(c, q) => q.fetch(c).map(|row| row?.try_get::<i64, _>(0)).try_collect().await?,
+            Self::Postgres(c, q) => q.fetch(c).map(|row| row?.try_get::<i64, _>(0)).try_collect().await?,
+        })
+    }
+
     /// The first column of the first row.
     pub async fn scalar<T>(self) -> Result<Option<T>, DbError>
     where

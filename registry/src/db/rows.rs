@@ -164,12 +164,12 @@ impl Together<'_> {
             Engine::Sqlite => {
                 if let Some(make) = self.make {
                     make(&mut sql);
-                    sql.push("; ");
+                    sql.next_statement();
                 }
                 for write in self.writes {
                     self.found(&mut sql).push(" ");
                     write(&mut sql);
-                    sql.push("; ");
+                    sql.next_statement();
                 }
                 self.found(&mut sql);
             }
@@ -240,7 +240,7 @@ mod tests {
         for (engine, expected) in [
             (
                 Engine::Sqlite,
-                "WITH found AS (SELECT a FROM t WHERE b = ?) INSERT INTO u SELECT a, ? FROM found WHERE TRUE; \
+                "WITH found AS (SELECT a FROM t WHERE b = ?) INSERT INTO u SELECT a, ? FROM found WHERE TRUE;\
                  WITH found AS (SELECT a FROM t WHERE b = ?) SELECT * FROM found",
             ),
             (
@@ -258,8 +258,8 @@ mod tests {
         for (engine, expected) in [
             (
                 Engine::Sqlite,
-                "INSERT INTO t (b) VALUES (?); \
-                 WITH found AS (SELECT a FROM t WHERE b = ?) INSERT INTO u SELECT a, ? FROM found WHERE TRUE; \
+                "INSERT INTO t (b) VALUES (?);\
+                 WITH found AS (SELECT a FROM t WHERE b = ?) INSERT INTO u SELECT a, ? FROM found WHERE TRUE;\
                  WITH found AS (SELECT a FROM t WHERE b = ?) SELECT * FROM found",
             ),
             (

@@ -54,11 +54,13 @@ pub struct Sql {
     engine: Engine,
     text: String,
     values: Vec<Value>,
+    /// Where statements end that others follow: lengths of text, with its `;`, and of values.
+    ends: Vec<(usize, usize)>,
 }
 
 impl Sql {
     pub fn new(engine: Engine, text: &'static str) -> Self {
-        Self { engine, text: text.to_owned(), values: Vec::new() }
+        Self { engine, text: text.to_owned(), values: Vec::new(), ends: Vec::new() }
     }
 
     pub fn engine(&self) -> Engine {
@@ -69,6 +71,22 @@ impl Sql {
     pub fn push(&mut self, text: &'static str) -> &mut Self {
         self.text.push_str(text);
         self
+    }
+
+    /// Ends a statement; what is appended from now on is another. SQLite only.
+    pub fn next_statement(&mut self) -> &mut Self {
+        self.text.push(';');
+        self.ends.push((self.text.len(), self.values.len()));
+        self
+    }
+
+    /// Each statement with its values.
+    pub fn statements(&self) -> impl Iterator<Item = (&str, &[Value])> {
+        let starts = std::iter::once((0, 0)).chain(self.ends.iter().copied());
+        let ends = self.ends.iter().copied().chain([(self.text.len(), self.values.len())]);
+        starts.zip(ends).map(|((text, values), (text_end, values_end))| {
+            (&self.text[text..text_end], &self.values[values..values_end])
+        })
     }
 
     /// Appends a table; for SQLite, where there is one, the same with hints.
@@ -231,6 +249,15 @@ mod tests {
     #[test]
     fn like_patterns_become_globs() {
         assert_eq!(glob_of("a%b_c*[x]?"), "a*b?c[*][[]x][?]");
+    }
+
+    #[test]
+    fn statements_keep_their_own_values() {
+        let mut sql = Sql::new(Engine::Sqlite, "a");
+        sql.bind(1).bind(2).next_statement().push("b").next_statement().push("c").bind(3);
+        let statements: Vec<_> = sql.statements().collect();
+        let of = |values: &[i64]| values.iter().copied().map(Value::from).collect::<Vec<_>>();
+        assert_eq!(statements, [("a??;", &*of(&[1, 2])), ("b;", &[]), ("c?", &*of(&[3]))]);
     }
 
     #[test]

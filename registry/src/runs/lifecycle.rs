@@ -10,7 +10,6 @@ use crate::{
     provenance,
     search::{Page, Position, Query},
 };
-use std::sync::Arc;
 
 /// The tag that holds a run's name.
 pub const RUN_NAME_TAG: &str = "mlflow.runName";
@@ -34,12 +33,13 @@ pub async fn start(app: &App, mut request: StartRun) -> Result<RunDetails, RunsE
     }
     let name = name_of(app, &mut request)?;
     validate::length("run_name", &name, validate::TAG_VALUE_MAX)?;
-    let starting = Arc::new(Starting { request, name, run_id: app.ids.run_id() });
+    let tags = request.tags.clone();
+    let starting = Starting { request, name, run_id: app.ids.run_id() };
     let run = match start_at_once(app, &starting).await? {
         Some(run) => run,
-        None => start_apart(app, starting.clone()).await?,
+        None => start_apart(app, starting).await?,
     };
-    Ok(details(run, starting.request.tags.clone()))
+    Ok(details(run, tags))
 }
 
 /// A valid request, and what it did not say.
@@ -63,7 +63,7 @@ impl Starting {
 }
 
 /// In one statement, where the experiment's location is known; `None` where it is not, or nothing was made.
-async fn start_at_once(app: &App, starting: &Arc<Starting>) -> Result<Option<Run>, DbError> {
+async fn start_at_once(app: &App, starting: &Starting) -> Result<Option<Run>, DbError> {
     let request = &starting.request;
     let Some(location) = app.known_locations.get(request.experiment_id) else {
         return Ok(None);
@@ -72,17 +72,12 @@ async fn start_at_once(app: &App, starting: &Arc<Starting>) -> Result<Option<Run
         return Ok(None);
     }
     let new = starting.in_experiment_at(&location);
-    let input = (new.clone(), location, starting.clone());
-    let made: Vec<(i64, i64)> = app
-        .db
-        .write_at_once(input, |engine, (new, location, starting)| {
-            store::insertion(engine, new, Some(location), &starting.request.tags)
-        })
-        .await?;
-    Ok(made.first().map(|(rid, _)| new.into_run(*rid)))
+    let sql = store::insertion(app.db.engine(), &new, Some(&location), &request.tags);
+    let made = app.db.write_at_once(sql).await?;
+    Ok(made.first().map(|rid| new.into_run(*rid)))
 }
 
-async fn start_apart(app: &App, starting: Arc<Starting>) -> Result<Run, RunsError> {
+async fn start_apart(app: &App, starting: Starting) -> Result<Run, RunsError> {
     let (run, location) = app
         .db
         .write(starting, |tx, starting| {

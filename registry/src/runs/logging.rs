@@ -7,11 +7,10 @@ use super::{
 };
 use crate::{
     app::App,
-    db::{Conn, DbError, Engine, sql::Sql},
+    db::{Conn, Engine},
     logged_models,
     runs::store::{HistoryPosition, batch::Logged},
 };
-use std::sync::Arc;
 
 /// What one request logs to one run.
 #[derive(Debug, Clone, Default)]
@@ -57,23 +56,19 @@ pub async fn tag(app: &App, run_id: String, mut tag: KeyValue) -> Result<(), Run
 /// Writes a valid batch. What most batches hold goes in one statement; what depends on what is there
 /// already needs a transaction, and so does saying what is wrong with it.
 async fn write(app: &App, batch: Batch) -> Result<(), RunsError> {
-    let batch = Arc::new(batch);
-    if !goes_at_once(app.db.engine(), &batch) {
+    let engine = app.db.engine();
+    if !goes_at_once(engine, &batch) {
         return write_apart(app, batch).await;
     }
-    let found: Result<Vec<(i64, i64)>, DbError> = app.db.write_at_once(batch.clone(), at_once).await;
-    match found {
-        Ok(found) if found.is_empty() => Err(refusal(&mut app.db.read().await?, &batch.run_id).await),
+    let Batch { run_id, metrics, params, tags } = &batch;
+    let metrics = metrics.iter().map(|logged| &logged.metric).collect();
+    let sql = store::batch::statement(engine, &Logged { run_id, metrics, tags, params });
+    match app.db.write_at_once(sql).await {
+        Ok(found) if found.is_empty() => Err(refusal(&mut app.db.read().await?, run_id).await),
         Ok(_) => Ok(()),
         Err(error) if error.is_missing_value() => write_apart(app, batch).await,
         Err(error) => Err(error.into()),
     }
-}
-
-fn at_once(engine: Engine, batch: &Arc<Batch>) -> Sql {
-    let Batch { run_id, metrics, tags, params } = &**batch;
-    let metrics = metrics.iter().map(|logged| &logged.metric).collect();
-    store::batch::statement(engine, &Logged { run_id, metrics, tags, params })
 }
 
 fn goes_at_once(engine: Engine, batch: &Batch) -> bool {
@@ -91,7 +86,7 @@ async fn refusal(conn: &mut Conn, run_id: &str) -> RunsError {
     }
 }
 
-async fn write_apart(app: &App, batch: Arc<Batch>) -> Result<(), RunsError> {
+async fn write_apart(app: &App, batch: Batch) -> Result<(), RunsError> {
     app.db
         .write(batch, |tx, batch| {
             Box::pin(async move {

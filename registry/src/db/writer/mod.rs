@@ -1,5 +1,6 @@
 //! The one door for writes: grouped commits on SQLite, a transaction each on PostgreSQL.
 
+mod direct;
 mod job;
 mod metrics;
 mod postgres;

@@ -1,7 +1,7 @@
 //! PostgreSQL's writes: each its own transaction, retried when it loses a conflict.
 
 use super::WriteError;
-use crate::db::{Conn, DbError, Record, sql::Sql};
+use crate::db::{Conn, DbError, sql::Sql};
 use futures::future::BoxFuture;
 use sqlx::PgPool;
 
@@ -38,15 +38,15 @@ where
     task.await.unwrap_or_else(|_| Err(DbError::Panicked.into()))
 }
 
-/// One statement, which is a transaction of its own.
-pub async fn write_postgres_at_once<T: Record + 'static>(pool: &PgPool, sql: Sql) -> Result<Vec<T>, DbError> {
+/// One statement, which is a transaction of its own; the first column of its rows.
+pub async fn write_postgres_at_once(pool: &PgPool, sql: Sql) -> Result<Vec<i64>, DbError> {
     let pool = pool.clone();
     let task = tokio::spawn(async move {
         let mut attempt = 0;
         loop {
             attempt += 1;
             let mut conn = Conn::postgres_pooled(pool.acquire().await?);
-            match conn.generated(sql.clone()).all().await {
+            match conn.generated(sql.clone()).first_column().await {
                 Err(error) if attempt < ATTEMPTS_MAX && error.is_transient() => {}
                 outcome => return outcome,
             }

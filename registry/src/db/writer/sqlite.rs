@@ -2,12 +2,17 @@
 
 use super::{
     WriteError, WriterMetrics,
+    direct::{Direct, Statement},
     job::{Change, Job},
 };
-use crate::db::{Conn, DbError};
+use crate::db::{Conn, DbError, sql::Sql};
 use futures::future::BoxFuture;
 use sqlx::{Sqlite, SqlitePool, Transaction};
-use tokio::sync::{mpsc, oneshot};
+use std::{path::Path, thread};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
 
 /// Closures that share one durable commit at most. Past this a single fsync no longer
 /// dominates and waiting writers only see more latency.
@@ -15,21 +20,36 @@ const GROUP_MAX: usize = 64;
 /// Changes that may wait; a full queue slows callers down instead of growing memory.
 const QUEUE_MAX: usize = 1024;
 
-/// SQLite's single writer: a task that owns the only connection that writes.
+/// What the writer is sent.
+enum Waiting {
+    Change(Box<dyn Job>),
+    Statement(Statement),
+    /// Ends the writer, and is answered when its connection is closed.
+    Close(oneshot::Sender<()>),
+}
+
+/// SQLite's single writer: a thread that owns the only connections that write.
 #[derive(Clone)]
 pub struct SqliteWriter {
-    queue: mpsc::Sender<Box<dyn Job>>,
+    queue: mpsc::Sender<Waiting>,
     pool: SqlitePool,
     metrics: WriterMetrics,
 }
 
 impl SqliteWriter {
-    /// `pool` holds exactly one connection.
-    pub fn start(pool: SqlitePool) -> Self {
+    /// `pool` holds exactly one connection, to the file at `path`.
+    pub fn start(pool: SqlitePool, path: &Path) -> Result<Self, sqlx::Error> {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let metrics = WriterMetrics::default();
-        tokio::spawn(drive(pool.clone(), waiting, metrics.clone()));
-        Self { queue, pool, metrics }
+        let direct = Direct::open(path, metrics.clone())?;
+        let writing = Writing { pool: pool.clone(), metrics: metrics.clone() };
+        let runtime = Handle::current();
+        // A thread of its own: it waits for the disk, and is woken sooner than a task among others.
+        thread::Builder::new()
+            .name("sqlite-writer".to_owned())
+            .spawn(move || runtime.block_on(drive(writing, direct, waiting)))
+            .map_err(sqlx::Error::Io)?;
+        Ok(Self { queue, pool, metrics })
     }
 
     pub fn metrics(&self) -> &WriterMetrics {
@@ -49,17 +69,34 @@ impl SqliteWriter {
     {
         let (answer, outcome) = oneshot::channel();
         let job = Change { input, run: change, outcome: None, answer };
+        self.queue(Waiting::Change(Box::new(job))).await?;
+        outcome.await.unwrap_or_else(|_| Err(DbError::Closing.into()))
+    }
+
+    pub async fn write_at_once(&self, sql: Sql) -> Result<Vec<i64>, DbError> {
+        let (answer, outcome) = oneshot::channel();
+        self.queue(Waiting::Statement(Statement { sql, answer })).await?;
+        outcome.await.unwrap_or(Err(DbError::Closing))
+    }
+
+    async fn queue(&self, waiting: Waiting) -> Result<(), DbError> {
         let place = self.queue.reserve().await.map_err(|_| DbError::Closing)?;
         self.metrics.queued();
-        place.send(Box::new(job));
-        outcome.await.unwrap_or_else(|_| Err(DbError::Closing.into()))
+        place.send(waiting);
+        Ok(())
     }
 
     pub(in crate::db) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
         begin(&self.pool).await
     }
 
+    /// Lets what waits end first.
     pub async fn close(&self) {
+        let (closed, ended) = oneshot::channel();
+        // It may have ended before.
+        if self.queue(Waiting::Close(closed)).await.is_ok() {
+            let _ = ended.await;
+        }
         self.pool.close().await;
     }
 }
@@ -76,12 +113,28 @@ async fn begin(pool: &SqlitePool) -> Result<Transaction<'static, Sqlite>, sqlx::
     }
 }
 
-async fn drive(pool: SqlitePool, mut waiting: mpsc::Receiver<Box<dyn Job>>, metrics: WriterMetrics) {
-    let writing = Writing { pool, metrics };
+async fn drive(writing: Writing, direct: Direct, mut queue: mpsc::Receiver<Waiting>) {
     let mut group = Vec::with_capacity(GROUP_MAX);
-    while waiting.recv_many(&mut group, GROUP_MAX).await > 0 {
+    let (mut changes, mut statements, mut closing) = (Vec::new(), Vec::new(), None);
+    while closing.is_none() && queue.recv_many(&mut group, GROUP_MAX).await > 0 {
         writing.metrics.took(group.len());
-        writing.commit(std::mem::take(&mut group)).await;
+        for waiting in group.drain(..) {
+            match waiting {
+                Waiting::Change(change) => changes.push(change),
+                Waiting::Statement(statement) => statements.push(statement),
+                Waiting::Close(closed) => closing = Some(closed),
+            }
+        }
+        if !statements.is_empty() {
+            direct.commit(std::mem::take(&mut statements));
+        }
+        if !changes.is_empty() {
+            writing.commit(std::mem::take(&mut changes)).await;
+        }
+    }
+    drop(direct);
+    if let Some(closed) = closing {
+        let _ = closed.send(());
     }
 }
 

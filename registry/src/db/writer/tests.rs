@@ -1,4 +1,4 @@
-use crate::db::{Conn, Db, DbError};
+use crate::db::{Conn, Db, DbError, Engine, sql::Sql};
 use std::sync::{
     Arc,
     atomic::{AtomicU32, Ordering},
@@ -42,25 +42,44 @@ async fn one_failing_change_leaves_its_group_alone() {
     assert_eq!(stored(&db).await, [1, 2, 3, 4]);
 }
 
+/// A change that holds the writer, so that what comes after it is a group.
+struct Held {
+    open: tokio::sync::watch::Sender<bool>,
+    change: tokio::task::JoinHandle<Result<(), DbError>>,
+}
+
+impl Held {
+    /// Lets it insert 0.
+    async fn release(self) {
+        self.open.send(true).unwrap();
+        self.change.await.unwrap().unwrap();
+    }
+}
+
+async fn held(db: &Db) -> Held {
+    let (open, gate) = tokio::sync::watch::channel(false);
+    let (began, begun) = tokio::sync::watch::channel(false);
+    let db = db.clone();
+    let change = tokio::spawn(async move {
+        db.write((gate, began), |tx, (gate, began)| {
+            Box::pin(async move {
+                began.send_replace(true);
+                let _ = gate.clone().wait_for(|open| *open).await;
+                insert(tx, 0).await
+            })
+        })
+        .await
+    });
+    let _ = begun.clone().wait_for(|begun| *begun).await;
+    Held { open, change }
+}
+
 /// However a group fails, the changes of it that do not are committed in their order, and none is run
 /// over and over for the others' sake.
 #[tokio::test]
 async fn failing_changes_split_their_group_and_no_more() {
     let (_dir, db) = counter_db().await;
-    let (open, gate) = tokio::sync::watch::channel(false);
-    let first = tokio::spawn({
-        let db = db.clone();
-        async move {
-            db.write(gate, |tx, gate| {
-                Box::pin(async move {
-                    let _ = gate.clone().wait_for(|open| *open).await;
-                    insert(tx, 0).await
-                })
-            })
-            .await
-        }
-    });
-    tokio::task::yield_now().await;
+    let first = held(&db).await;
     let runs: Arc<[AtomicU32; 40]> = Arc::new(std::array::from_fn(|_| AtomicU32::new(0)));
     let mut writes = Vec::new();
     for index in 0..40_usize {
@@ -76,8 +95,7 @@ async fn failing_changes_split_their_group_and_no_more() {
         }));
         tokio::task::yield_now().await;
     }
-    open.send(true).unwrap();
-    first.await.unwrap().unwrap();
+    first.release().await;
     let outcomes = futures::future::join_all(writes).await;
     for (index, outcome) in outcomes.into_iter().enumerate() {
         assert_eq!(outcome.unwrap().is_err(), index % 4 == 3, "change {index}");
@@ -148,4 +166,82 @@ async fn a_change_ends_even_when_its_caller_has_gone() {
     db.write(2, |tx, n| Box::pin(insert(tx, *n))).await.unwrap();
     assert_eq!(stored(&db).await, [1, 2]);
     assert!(ran.load(Ordering::SeqCst) >= 1);
+}
+
+/// Inserts all of `ns`, and answers with the last.
+fn insertion(ns: &[i64]) -> Sql {
+    let mut sql = Sql::new(Engine::Sqlite, "");
+    for n in ns {
+        sql.push("INSERT INTO counted (n) VALUES (").bind(*n).push(")").next_statement();
+    }
+    sql.push("SELECT n FROM counted WHERE n = ").bind(ns[ns.len() - 1]);
+    sql
+}
+
+#[tokio::test]
+async fn failing_statements_split_their_group_and_no_more() {
+    let (_dir, db) = counter_db().await;
+    let first = held(&db).await;
+    let mut writes = Vec::new();
+    for n in 1..=40 {
+        let db = db.clone();
+        // Every fourth repeats, after one that does not, the number that the first change has.
+        let ns = if n % 4 == 0 { vec![n, 0] } else { vec![n] };
+        writes.push(tokio::spawn(async move { db.write_at_once(insertion(&ns)).await }));
+        tokio::task::yield_now().await;
+    }
+    first.release().await;
+    for (n, outcome) in (1..).zip(futures::future::join_all(writes).await) {
+        match outcome.unwrap() {
+            Ok(answer) => assert_eq!(answer, [n]),
+            Err(error) => {
+                assert_eq!(n % 4, 0, "{error}");
+                assert!(error.to_string().contains("UNIQUE constraint failed: counted.n"), "{error}");
+            }
+        }
+    }
+    let kept: Vec<i64> = std::iter::once(0).chain((1..=40).filter(|n| n % 4 != 0)).collect();
+    assert_eq!(stored(&db).await, kept);
+}
+
+#[tokio::test]
+async fn a_full_disk_ends_one_statement_and_not_the_writer() {
+    let (_dir, db) = counter_db().await;
+    db.write_at_once(Sql::new(Engine::Sqlite, "PRAGMA max_page_count = 1")).await.unwrap();
+    let many = Sql::new(
+        Engine::Sqlite,
+        "INSERT INTO counted (n) WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 10000) \
+         SELECT n FROM s",
+    );
+    let outcome = db.write_at_once(many).await;
+    assert!(matches!(&outcome, Err(error) if error.is_full()), "{outcome:?}");
+    assert_eq!(stored(&db).await, Vec::<i64>::new());
+    db.write_at_once(Sql::new(Engine::Sqlite, "PRAGMA max_page_count = 1000000")).await.unwrap();
+    db.write(3, |tx, n| Box::pin(insert(tx, *n))).await.unwrap();
+    assert_eq!(db.write_at_once(insertion(&[4])).await.unwrap(), [4]);
+    assert_eq!(stored(&db).await, [3, 4]);
+}
+
+/// A journal left beside the file would be applied to one that is put in its place.
+#[tokio::test]
+async fn what_waits_is_written_before_the_database_closes() {
+    let (dir, db) = counter_db().await;
+    let first = held(&db).await;
+    let waiting = tokio::spawn({
+        let db = db.clone();
+        async move { db.write_at_once(insertion(&[1])).await }
+    });
+    tokio::task::yield_now().await;
+    let closing = tokio::spawn({
+        let db = db.clone();
+        async move { db.close().await }
+    });
+    tokio::task::yield_now().await;
+    first.release().await;
+    closing.await.unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap(), [1]);
+    assert!(matches!(db.write_at_once(insertion(&[2])).await, Err(DbError::Closing)));
+    let left: Vec<_> =
+        std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["t.db"]);
 }
