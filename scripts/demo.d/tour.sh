@@ -51,10 +51,13 @@ run() {
   return "${PIPESTATUS[0]}"
 }
 
-# As run, by root, who finds the same programs.
+# As run, by root, whose search path is another.
 run_with_sudo() {
-  as_typed sudo "$@"
-  as_root env PATH="$PATH" "$@" 2>&1 | tee "$WORK/out" | sed 's/^/  /'
+  local program
+  program=$(command -v "$1")
+  shift
+  as_typed sudo "$program" "$@"
+  as_root "$program" "$@" 2>&1 | tee "$WORK/out" | sed 's/^/  /'
   return "${PIPESTATUS[0]}"
 }
 

@@ -63,10 +63,11 @@ pub async fn import(
 /// A search path with the folders of programs for administrators, such as debootstrap and what it calls:
 /// Debian leaves them out of its users' path.
 fn with_sbin(path: &OsStr) -> OsString {
-    let mut folders: Vec<PathBuf> = env::split_paths(path).collect();
-    for sbin in ["/usr/sbin", "/sbin"].map(PathBuf::from) {
-        if !folders.contains(&sbin) {
-            folders.push(sbin);
+    // An empty folder is the current one: nothing of that is run as root.
+    let mut folders: Vec<PathBuf> = env::split_paths(path).filter(|f| !f.as_os_str().is_empty()).collect();
+    for folder in ["/usr/bin", "/bin", "/usr/sbin", "/sbin"].map(PathBuf::from) {
+        if !folders.contains(&folder) {
+            folders.push(folder);
         }
     }
     // Fails only for folders with a colon, which no split leaves.
@@ -121,7 +122,8 @@ mod tests {
     fn programs_of_administrators_are_found() {
         for (path, expected) in [
             ("/usr/local/bin:/usr/bin:/bin", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"),
-            ("/usr/sbin:/usr/bin", "/usr/sbin:/usr/bin:/sbin"),
+            ("/usr/sbin:/usr/bin:/opt", "/usr/sbin:/usr/bin:/opt:/bin:/sbin"),
+            ("", "/usr/bin:/bin:/usr/sbin:/sbin"),
         ] {
             assert_eq!(with_sbin(OsStr::new(path)), OsStr::new(expected));
         }

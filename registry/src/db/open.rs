@@ -15,7 +15,7 @@ use std::{str::FromStr as _, time::Duration};
 
 /// Reading connections of SQLite: two cores gain nothing from more.
 const SQLITE_READERS: u32 = 4;
-/// How long a connection to SQLite waits for another process.
+/// How long a connection to SQLite waits for another one.
 pub(super) const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// PostgreSQL connections of one server process.
 const POSTGRES_CONNECTIONS: u32 = 16;
@@ -107,6 +107,7 @@ async fn connect(url: &str, create: bool) -> Result<Db, OpenError> {
 
 async fn open_sqlite(url: &str, create: bool) -> Result<Db, OpenError> {
     let bad_url = |e: sqlx::Error| OpenError::Url { url: url.into(), detail: e.to_string() };
+    check_sqlite(url)?;
     let connect = |source| connect_error(url, source);
     let options = SqliteConnectOptions::from_str(url)
         .map_err(bad_url)?
@@ -133,6 +134,19 @@ async fn open_sqlite(url: &str, create: bool) -> Result<Db, OpenError> {
         .max_lifetime(None)
         .connect_lazy_with(options.create_if_missing(false).pragma("query_only", "ON"));
     Ok(Db { pools: Pools::Sqlite { readers, writer } })
+}
+
+/// Every connection, also of another process, opens the file by its path alone.
+fn check_sqlite(url: &str) -> Result<(), OpenError> {
+    let refuse = |detail: &str| Err(OpenError::Url { url: url.into(), detail: detail.into() });
+    let (path, parameters) = url.split_once('?').unwrap_or((url, ""));
+    if path.ends_with(":memory:") {
+        return refuse("a database in memory would be lost with the server");
+    }
+    match parameters {
+        "" | "mode=rwc" | "mode=rw" => Ok(()),
+        _ => refuse("of parameters only mode=rwc and mode=rw are taken"),
+    }
 }
 
 async fn open_postgres(url: &str) -> Result<Db, OpenError> {
@@ -179,4 +193,21 @@ fn redact(url: &str) -> String {
         let _ = parsed.set_password(Some("***"));
     }
     parsed.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_sqlite;
+
+    #[test]
+    fn a_database_is_a_file() {
+        for good in ["sqlite:w.db", "sqlite:///srv/w.db", "sqlite:w.db?mode=rwc"] {
+            assert!(check_sqlite(good).is_ok(), "{good}");
+        }
+        for bad in ["sqlite::memory:", "sqlite://:memory:", "sqlite:w.db?mode=memory", "sqlite:w.db?mode=ro"]
+        {
+            let refused = check_sqlite(bad).unwrap_err().to_string();
+            assert!(refused.contains(bad), "{refused}");
+        }
+    }
 }

@@ -67,6 +67,16 @@ impl Conn {
         }
     }
 
+    /// Ends a transaction that changes nothing. Where it is only dropped, it ends some time later.
+    pub(super) async fn rollback(self) {
+        // Where that fails the engine has rolled back itself, or the connection is broken.
+        let _ = match self.inner {
+            Inner::SqliteTransaction(tx) => tx.rollback().await,
+            Inner::PostgresTransaction(tx) => tx.rollback().await,
+            Inner::SqlitePooled(_) | Inner::PostgresPooled(_) => Ok(()),
+        };
+    }
+
     pub fn engine(&self) -> Engine {
         match self.inner {
             Inner::SqlitePooled(_) | Inner::SqliteTransaction(_) => Engine::Sqlite,

@@ -144,9 +144,10 @@ impl Sql {
 }
 
 /// One statement that finds rows, or makes one, and writes more of what it then has as `found`: a `WITH`
-/// on PostgreSQL; on SQLite, which writes in none, several statements that are sent together.
+/// on PostgreSQL; on SQLite, which writes in none, several statements one after the other.
 pub struct Together<'t> {
-    /// An `INSERT` of the row that is then found.
+    /// An `INSERT` of the row that is then found, of which there may be none before. When it makes none, nothing
+    /// is found.
     pub make: Option<&'t dyn Fn(&mut Sql)>,
     /// What `found` has, and the statement answers with.
     pub columns: &'static str,

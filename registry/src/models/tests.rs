@@ -322,7 +322,7 @@ async fn a_run_that_ends_while_it_is_registered_is_attested() {
             let (run_id, asked) = started(&registry).await;
             let end = Update { status: Some(RunStatus::Finished), end_time_ms: Some(9), name: None };
             let (made, ended) =
-                tokio::join!(register(app, cause(), asked), lifecycle::update(app, run_id, end));
+                tokio::join!(register(app, cause(), asked), Box::pin(lifecycle::update(app, run_id, end)));
             ended.unwrap();
             let uid = made.unwrap().uid;
             let all = async {

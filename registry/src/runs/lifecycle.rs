@@ -2,7 +2,7 @@
 
 use super::{
     KeyValue, Lifecycle, Run, RunDetails, RunStatus, RunsError, ViewType, active_experiment, active_run,
-    location, names, store, validate,
+    location, names, refusal, store, validate,
 };
 use crate::{
     app::App,
@@ -160,26 +160,42 @@ pub struct Update {
 pub async fn update(app: &App, run_id: String, change: Update) -> Result<Run, RunsError> {
     validate::length("run_name", change.name.as_deref().unwrap_or_default(), validate::TAG_VALUE_MAX)?;
     let ends = change.status.is_some_and(RunStatus::has_ended);
-    let run = app
-        .db
+    let run = match change.name.as_deref() {
+        None | Some("") => update_at_once(app, &run_id, change).await?,
+        Some(_) => update_apart(app, run_id, change).await?,
+    };
+    if ends {
+        provenance::run_ended(app, &run.run_id);
+    }
+    Ok(run)
+}
+
+async fn update_at_once(app: &App, run_id: &str, change: Update) -> Result<Run, RunsError> {
+    let sql = store::updating(app.db.engine(), run_id, change.status, change.end_time_ms);
+    let found = app.db.write_at_once(sql).await?;
+    let mut conn = app.db.read().await?;
+    match store::get(&mut conn, run_id).await? {
+        Some(run) if !found.is_empty() => Ok(run),
+        _ => Err(refusal(&mut conn, run_id).await),
+    }
+}
+
+async fn update_apart(app: &App, run_id: String, change: Update) -> Result<Run, RunsError> {
+    app.db
         .write((run_id, change), |tx, (run_id, change)| {
             Box::pin(async move {
                 let mut run = active_run(tx, run_id).await?;
                 store::update(tx, run.rid, change.status, change.end_time_ms).await?;
-                if let Some(name) = change.name.as_deref().filter(|name| !name.is_empty()) {
+                if let Some(name) = change.name.as_deref() {
                     rename(tx, &run, name).await?;
                     name.clone_into(&mut run.name);
                 }
                 run.status = change.status.unwrap_or(run.status);
                 run.end_time_ms = change.end_time_ms.or(run.end_time_ms);
-                Ok::<_, RunsError>(run)
+                Ok(run)
             })
         })
-        .await?;
-    if ends {
-        provenance::run_ended(app, &run.run_id);
-    }
-    Ok(run)
+        .await
 }
 
 /// Name and name tag are one thing, kept in two places that clients read.

@@ -128,14 +128,14 @@ pub fn of_logged_model(experiment_location: &str, model_id: &str) -> String {
     append(experiment_location, &format!("models/{model_id}/artifacts"))
 }
 
-/// Artifact locations of experiments that runs were made in: a statement that makes the next one need not
-/// be told by another. An experiment's never changes, and the statement holds it against what is stored.
+/// Artifact locations of experiments that runs were made in, so that the next one is made without reading it
+/// first. The statement that makes it compares: an import may have moved the experiment.
 #[derive(Debug, Default)]
 pub struct KnownLocations(Mutex<HashMap<i64, Arc<str>>>);
 
 impl KnownLocations {
-    /// About 1 MB of ordinary ones, 20 MB of the longest.
-    const MAX: usize = 10_000;
+    /// 100 KB of ordinary ones; an own root may be long.
+    const MAX: usize = 1000;
 
     pub fn get(&self, experiment_id: i64) -> Option<Arc<str>> {
         self.lock().get(&experiment_id).cloned()

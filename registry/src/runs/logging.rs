@@ -3,7 +3,7 @@
 use super::{
     KeyValue, LoggedMetric, Metric, Run, RunsError, active_run,
     lifecycle::{self, RUN_NAME_TAG},
-    store, validate,
+    refusal, store, validate,
 };
 use crate::{
     app::App,
@@ -54,7 +54,7 @@ pub async fn tag(app: &App, run_id: String, mut tag: KeyValue) -> Result<(), Run
 }
 
 /// Writes a valid batch. What most batches hold goes in one statement; what depends on what is there
-/// already needs a transaction, and so does saying what is wrong with it.
+/// already needs a transaction.
 async fn write(app: &App, batch: Batch) -> Result<(), RunsError> {
     let engine = app.db.engine();
     if !goes_at_once(engine, &batch) {
@@ -66,7 +66,10 @@ async fn write(app: &App, batch: Batch) -> Result<(), RunsError> {
     match app.db.write_at_once(sql).await {
         Ok(found) if found.is_empty() => Err(refusal(&mut app.db.read().await?, run_id).await),
         Ok(_) => Ok(()),
-        Err(error) if error.is_missing_value() => write_apart(app, batch).await,
+        Err(error) if error.is_missing_value() => {
+            refuse_changed(app, &batch).await?;
+            write_apart(app, batch).await
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -78,12 +81,12 @@ fn goes_at_once(engine: Engine, batch: &Batch) -> bool {
     fits && !of_model && !renames
 }
 
-/// Why a run is not written to: it is not there, or was deleted when that was tried.
-async fn refusal(conn: &mut Conn, run_id: &str) -> RunsError {
-    match active_run(conn, run_id).await {
-        Err(error) => error,
-        Ok(run) => RunsError::RunDeleted(run.run_id),
-    }
+/// What a run has with another value stays so: the writer need not be asked again.
+async fn refuse_changed(app: &App, batch: &Batch) -> Result<(), RunsError> {
+    let mut conn = app.db.read().await?;
+    let run = active_run(&mut conn, &batch.run_id).await?;
+    let changed = store::changed_params(&mut conn, &run, &batch.params).await?;
+    unchanged(&run.run_id, &batch.params, changed)
 }
 
 async fn write_apart(app: &App, batch: Batch) -> Result<(), RunsError> {

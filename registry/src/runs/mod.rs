@@ -48,6 +48,14 @@ async fn active_run(tx: &mut Conn, run_id: &str) -> Result<Run, RunsError> {
     }
 }
 
+/// Why a run is not written to: it is not there, or was deleted when that was tried.
+async fn refusal(conn: &mut Conn, run_id: &str) -> RunsError {
+    match active_run(conn, run_id).await {
+        Err(error) => error,
+        Ok(run) => RunsError::RunDeleted(run.run_id),
+    }
+}
+
 /// The experiment, which must not be deleted.
 pub async fn active_experiment(tx: &mut Conn, experiment_id: i64) -> Result<Experiment, RunsError> {
     let experiment =

@@ -127,6 +127,9 @@ async fn of_params_logged_at_once_one_value_stays() {
             let outcomes = futures::future::join_all((0..4).map(|n| log(n.to_string()))).await;
             let won: Vec<usize> = (0..4).filter(|n| outcomes[*n].is_ok()).collect();
             assert_eq!(won.len(), 1, "round {round}: {outcomes:?}");
+            let refused =
+                |outcome: &Result<(), RunsError>| matches!(outcome, Err(RunsError::ParamsChanged { .. }));
+            assert_eq!(outcomes.iter().filter(|outcome| refused(outcome)).count(), 3, "{outcomes:?}");
             let kept = lifecycle::get(app, &run_id).await.unwrap();
             let values = kept.params.iter().chain(kept.tags.iter().filter(|tag| tag.key == "t"));
             assert!(values.clone().count() == 3, "{kept:?}");

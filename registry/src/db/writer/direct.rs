@@ -4,6 +4,7 @@
 use super::WriterMetrics;
 use crate::db::{
     DbError,
+    open::SQLITE_BUSY_TIMEOUT,
     sql::{Sql, Value},
 };
 use rusqlite::{
@@ -11,19 +12,24 @@ use rusqlite::{
     types::{ToSqlOutput, ValueRef},
 };
 use sqlx::error::{DatabaseError, ErrorKind};
-use std::{borrow::Cow, error::Error, fmt, path::Path};
+use std::{
+    borrow::Cow,
+    error::Error,
+    fmt,
+    path::{Path, PathBuf},
+};
 use tokio::sync::oneshot;
 
 /// Statements that stay prepared: each shape of a batch has a handful.
 const PREPARED_MAX: usize = 200;
 
-/// A statement while it waits for the writer.
-pub(super) struct Statement {
+/// Statements of one change while it waits for the writer.
+pub(super) struct Script {
     pub sql: Sql,
     pub answer: oneshot::Sender<Result<Vec<i64>, DbError>>,
 }
 
-impl Statement {
+impl Script {
     fn finish(self, outcome: Result<Vec<i64>, DbError>) {
         // The caller may have gone; its change stands all the same.
         let _ = self.answer.send(outcome);
@@ -31,20 +37,15 @@ impl Statement {
 }
 
 /// Why nothing of a group was committed.
-struct Refused {
-    /// Which of its statements failed; `None` where the engine did.
-    failing: Option<usize>,
-    error: DbError,
-}
-
-impl Refused {
-    fn by_engine(error: sqlx::Error) -> Self {
-        Self { failing: None, error: DbError::from_commit(error) }
-    }
+enum Refused {
+    Begin(Failure),
+    Script(usize, Failure),
+    Commit(Failure),
 }
 
 /// The connection of the writer's thread. It and sqlx's never write at the same time.
 pub(super) struct Direct {
+    path: PathBuf,
     conn: Connection,
     metrics: WriterMetrics,
 }
@@ -52,38 +53,34 @@ pub(super) struct Direct {
 impl Direct {
     /// Opens the file that sqlx's connection made, and set to WAL.
     pub fn open(path: &Path, metrics: WriterMetrics) -> Result<Self, sqlx::Error> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let open = || {
-            let conn = Connection::open_with_flags(path, flags)?;
-            conn.busy_timeout(crate::db::open::SQLITE_BUSY_TIMEOUT)?;
-            conn.pragma_update(None, "synchronous", "FULL")?;
-            conn.pragma_update(None, "foreign_keys", true)?;
-            conn.set_prepared_statement_cache_capacity(PREPARED_MAX);
-            Ok(conn)
-        };
-        Ok(Self { conn: open().map_err(failure)?, metrics })
+        Ok(Self { path: path.to_owned(), conn: connect(path).map_err(failed)?, metrics })
     }
 
-    /// Commits statements in as few commits as their failures allow: what ran before a failing one is
+    /// Commits scripts in as few commits as their failures allow: what ran before a failing one is
     /// committed together, that one runs alone, and those behind it go on as a group. However many fail,
     /// none runs more than twice, save where the engine fails.
-    pub fn commit(&self, mut group: Vec<Statement>) {
+    pub fn commit(&mut self, mut group: Vec<Script>) {
         let refused = match self.together(&group) {
             Ok(answers) => {
                 self.metrics.committed(group.len());
-                group.into_iter().zip(answers).for_each(|(statement, answer)| statement.finish(Ok(answer)));
+                group.into_iter().zip(answers).for_each(|(script, answer)| script.finish(Ok(answer)));
                 return;
             }
             Err(refused) => refused,
         };
-        if group.len() < 2 {
-            if let Some(alone) = group.pop() {
-                alone.finish(Err(refused.error));
+        let failing = match refused {
+            Refused::Script(failing, _) if group.len() > 1 => failing,
+            // Each by itself may find room on a full disk.
+            Refused::Commit(_) if group.len() > 1 => {
+                return group.into_iter().for_each(|script| self.commit(vec![script]));
             }
-            return;
-        }
-        let Some(failing) = refused.failing else {
-            return group.into_iter().for_each(|statement| self.commit(vec![statement]));
+            Refused::Script(_, failure) => {
+                return group.into_iter().for_each(|script| script.finish(Err(failure.clone().into())));
+            }
+            Refused::Begin(failure) | Refused::Commit(failure) => {
+                let error = || DbError::from_commit(failure.clone().into());
+                return group.into_iter().for_each(|script| script.finish(Err(error())));
+            }
         };
         self.metrics.split();
         let after = group.split_off(failing + 1);
@@ -95,48 +92,64 @@ impl Direct {
         }
     }
 
+    /// Ends what a panic left open.
+    pub fn settle(&mut self) {
+        if self.conn.is_autocommit() {
+            return;
+        }
+        let Err(failure) = self.run("ROLLBACK", &[]) else { return };
+        tracing::error!(%failure, "a transaction could not be rolled back: opening the database anew");
+        match connect(&self.path) {
+            Ok(conn) => self.conn = conn,
+            Err(error) => tracing::error!(%error, "the database could not be opened"),
+        }
+    }
+
     /// Runs all in one transaction. When one of them fails nothing of them stays.
-    fn together(&self, group: &[Statement]) -> Result<Vec<Vec<i64>>, Refused> {
-        self.run("BEGIN IMMEDIATE", &[]).map_err(Refused::by_engine)?;
+    fn together(&mut self, group: &[Script]) -> Result<Vec<Vec<i64>>, Refused> {
+        self.run("BEGIN IMMEDIATE", &[]).map_err(Refused::Begin)?;
         let outcome = self.all(group).and_then(|answers| {
-            self.run("COMMIT", &[]).map_err(Refused::by_engine)?;
+            self.run("COMMIT", &[]).map_err(Refused::Commit)?;
             Ok(answers)
         });
         // The engine rolls back by itself where, for example, the disk is full.
-        if outcome.is_err()
-            && !self.conn.is_autocommit()
-            && let Err(error) = self.run("ROLLBACK", &[])
-        {
-            tracing::error!(%error, "a transaction could not be rolled back");
-        }
+        self.settle();
         outcome
     }
 
-    fn all(&self, group: &[Statement]) -> Result<Vec<Vec<i64>>, Refused> {
-        let each = group.iter().enumerate();
-        each.map(|(index, statement)| {
+    fn all(&self, group: &[Script]) -> Result<Vec<Vec<i64>>, Refused> {
+        let mut answers = Vec::with_capacity(group.len());
+        for (index, script) in group.iter().enumerate() {
             let mut answer = Vec::new();
-            for (text, values) in statement.sql.statements() {
-                answer = self
-                    .run(text, values)
-                    .map_err(|error| Refused { failing: Some(index), error: error.into() })?;
+            for (text, values) in script.sql.statements() {
+                answer = self.run(text, values).map_err(|failure| Refused::Script(index, failure))?;
             }
-            Ok(answer)
-        })
-        .collect()
+            answers.push(answer);
+        }
+        Ok(answers)
     }
 
-    /// The first column of the rows that it answers with.
-    fn run(&self, text: &str, values: &[Value]) -> Result<Vec<i64>, sqlx::Error> {
+    /// The first column of the rows that a statement answers with.
+    fn run(&self, text: &str, values: &[Value]) -> Result<Vec<i64>, Failure> {
         let run = || {
             let mut statement = self.conn.prepare_cached(text)?;
             for (index, value) in values.iter().enumerate() {
                 statement.raw_bind_parameter(index + 1, bound(value))?;
             }
-            statement.raw_query().mapped(|row| row.get(0)).collect::<Result<_, _>>()
+            statement.raw_query().mapped(|row| row.get(0)).collect::<rusqlite::Result<_>>()
         };
-        run().map_err(failure)
+        run().map_err(Failure::from)
     }
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(SQLITE_BUSY_TIMEOUT)?;
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    conn.pragma_update(None, "foreign_keys", true)?;
+    conn.set_prepared_statement_cache_capacity(PREPARED_MAX);
+    Ok(conn)
 }
 
 fn bound(value: &Value) -> ToSqlOutput<'_> {
@@ -158,20 +171,32 @@ fn bound(value: &Value) -> ToSqlOutput<'_> {
 }
 
 /// An error of the engine, told as sqlx tells it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Failure {
     extended_code: i32,
-    source: rusqlite::Error,
+    message: String,
 }
 
-fn failure(source: rusqlite::Error) -> sqlx::Error {
-    let code = source.sqlite_error().map_or(ffi::SQLITE_ERROR, |error| error.extended_code);
-    sqlx::Error::Database(Box::new(Failure { extended_code: code, source }))
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        let extended_code = error.sqlite_error().map_or(ffi::SQLITE_ERROR, |error| error.extended_code);
+        Self { extended_code, message: error.to_string() }
+    }
+}
+
+impl From<Failure> for DbError {
+    fn from(failure: Failure) -> Self {
+        sqlx::Error::from(failure).into()
+    }
+}
+
+fn failed(error: rusqlite::Error) -> sqlx::Error {
+    Failure::from(error).into()
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "(code: {}) {}", self.extended_code, self.source)
+        write!(f, "(code: {}) {}", self.extended_code, self.message)
     }
 }
 
@@ -179,10 +204,7 @@ impl Error for Failure {}
 
 impl DatabaseError for Failure {
     fn message(&self) -> &str {
-        match &self.source {
-            rusqlite::Error::SqliteFailure(_, Some(message)) => message,
-            _ => "the statement failed",
-        }
+        &self.message
     }
 
     fn code(&self) -> Option<Cow<'_, str>> {

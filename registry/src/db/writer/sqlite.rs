@@ -2,19 +2,23 @@
 
 use super::{
     WriteError, WriterMetrics,
-    direct::{Direct, Statement},
+    direct::{Direct, Script},
     job::{Change, Job},
 };
 use crate::db::{Conn, DbError, sql::Sql};
 use futures::future::BoxFuture;
 use sqlx::{Sqlite, SqlitePool, Transaction};
-use std::{path::Path, thread};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    thread,
+};
 use tokio::{
     runtime::Handle,
     sync::{mpsc, oneshot},
 };
 
-/// Closures that share one durable commit at most. Past this a single fsync no longer
+/// Changes that share one durable commit at most. Past this a single fsync no longer
 /// dominates and waiting writers only see more latency.
 const GROUP_MAX: usize = 64;
 /// Changes that may wait; a full queue slows callers down instead of growing memory.
@@ -23,12 +27,13 @@ const QUEUE_MAX: usize = 1024;
 /// What the writer is sent.
 enum Waiting {
     Change(Box<dyn Job>),
-    Statement(Statement),
+    Script(Script),
     /// Ends the writer, and is answered when its connection is closed.
     Close(oneshot::Sender<()>),
 }
 
-/// SQLite's single writer: a thread that owns the only connections that write.
+/// SQLite's single writer: a thread with one connection for changes, and one for scripts. Nothing else writes
+/// while a server runs.
 #[derive(Clone)]
 pub struct SqliteWriter {
     queue: mpsc::Sender<Waiting>,
@@ -75,8 +80,9 @@ impl SqliteWriter {
 
     pub async fn write_at_once(&self, sql: Sql) -> Result<Vec<i64>, DbError> {
         let (answer, outcome) = oneshot::channel();
-        self.queue(Waiting::Statement(Statement { sql, answer })).await?;
-        outcome.await.unwrap_or(Err(DbError::Closing))
+        self.queue(Waiting::Script(Script { sql, answer })).await?;
+        let lost = || if self.queue.is_closed() { DbError::Closing } else { DbError::Panicked };
+        outcome.await.unwrap_or_else(|_| Err(lost()))
     }
 
     async fn queue(&self, waiting: Waiting) -> Result<(), DbError> {
@@ -113,20 +119,24 @@ async fn begin(pool: &SqlitePool) -> Result<Transaction<'static, Sqlite>, sqlx::
     }
 }
 
-async fn drive(writing: Writing, direct: Direct, mut queue: mpsc::Receiver<Waiting>) {
+async fn drive(writing: Writing, mut direct: Direct, mut queue: mpsc::Receiver<Waiting>) {
     let mut group = Vec::with_capacity(GROUP_MAX);
-    let (mut changes, mut statements, mut closing) = (Vec::new(), Vec::new(), None);
+    let (mut changes, mut scripts, mut closing) = (Vec::new(), Vec::new(), None);
     while closing.is_none() && queue.recv_many(&mut group, GROUP_MAX).await > 0 {
         writing.metrics.took(group.len());
         for waiting in group.drain(..) {
             match waiting {
                 Waiting::Change(change) => changes.push(change),
-                Waiting::Statement(statement) => statements.push(statement),
+                Waiting::Script(script) => scripts.push(script),
                 Waiting::Close(closed) => closing = Some(closed),
             }
         }
-        if !statements.is_empty() {
-            direct.commit(std::mem::take(&mut statements));
+        if !scripts.is_empty() {
+            let commit = AssertUnwindSafe(|| direct.commit(std::mem::take(&mut scripts)));
+            // As with a change, a panic must not take the writer down with it.
+            if catch_unwind(commit).is_err() {
+                direct.settle();
+            }
         }
         if !changes.is_empty() {
             writing.commit(std::mem::take(&mut changes)).await;
@@ -182,6 +192,7 @@ impl Writing {
         let mut conn = Conn::sqlite_transaction(tx);
         for index in 0..jobs.len() {
             if !jobs[index].run(&mut conn).await {
+                conn.rollback().await;
                 self.metrics.split();
                 return Err(Refused { jobs, failing: Some(index) });
             }
@@ -213,6 +224,7 @@ impl Writing {
             self.metrics.committed(usize::from(failure.is_none()));
             failure
         } else {
+            conn.rollback().await;
             None
         };
         job.finish(failure);

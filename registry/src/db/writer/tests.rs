@@ -1,4 +1,7 @@
-use crate::db::{Conn, Db, DbError, Engine, sql::Sql};
+use crate::db::{
+    Conn, Db, DbError, Engine,
+    sql::{Sql, Value},
+};
 use std::sync::{
     Arc,
     atomic::{AtomicU32, Ordering},
@@ -178,9 +181,22 @@ fn insertion(ns: &[i64]) -> Sql {
     sql
 }
 
+/// Commits, and groups that were split.
+fn figures(db: &Db) -> [u64; 2] {
+    let mut registry = prometheus_client::registry::Registry::default();
+    db.writer_metrics().unwrap().register(&mut registry);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    ["sqlite_commit_changes_count ", "sqlite_group_splits_total "].map(|name| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
+    })
+}
+
 #[tokio::test]
-async fn failing_statements_split_their_group_and_no_more() {
+async fn failing_scripts_split_their_group_and_no_more() {
     let (_dir, db) = counter_db().await;
+    let [commits, splits] = figures(&db);
     let first = held(&db).await;
     let mut writes = Vec::new();
     for n in 1..=40 {
@@ -200,12 +216,14 @@ async fn failing_statements_split_their_group_and_no_more() {
             }
         }
     }
+    // One for what held the writer, and one for every three between those that fail.
+    assert_eq!(figures(&db), [commits + 1 + 10, splits + 10]);
     let kept: Vec<i64> = std::iter::once(0).chain((1..=40).filter(|n| n % 4 != 0)).collect();
     assert_eq!(stored(&db).await, kept);
 }
 
 #[tokio::test]
-async fn a_full_disk_ends_one_statement_and_not_the_writer() {
+async fn a_full_disk_ends_one_script_and_not_the_writer() {
     let (_dir, db) = counter_db().await;
     db.write_at_once(Sql::new(Engine::Sqlite, "PRAGMA max_page_count = 1")).await.unwrap();
     let many = Sql::new(
@@ -213,13 +231,74 @@ async fn a_full_disk_ends_one_statement_and_not_the_writer() {
         "INSERT INTO counted (n) WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 10000) \
          SELECT n FROM s",
     );
-    let outcome = db.write_at_once(many).await;
+    let outcome = db.write_at_once(many.clone()).await;
     assert!(matches!(&outcome, Err(error) if error.is_full()), "{outcome:?}");
     assert_eq!(stored(&db).await, Vec::<i64>::new());
+
+    // What there is room for is written also where others of its group find none.
+    let first = held(&db).await;
+    let fits = tokio::spawn({
+        let db = db.clone();
+        async move { db.write_at_once(insertion(&[20_000])).await }
+    });
+    tokio::task::yield_now().await;
+    let full = tokio::spawn({
+        let db = db.clone();
+        async move { db.write_at_once(many).await }
+    });
+    tokio::task::yield_now().await;
+    first.release().await;
+    assert_eq!(fits.await.unwrap().unwrap(), [20_000]);
+    assert!(full.await.unwrap().unwrap_err().is_full());
+    assert_eq!(stored(&db).await, [0, 20_000]);
     db.write_at_once(Sql::new(Engine::Sqlite, "PRAGMA max_page_count = 1000000")).await.unwrap();
     db.write(3, |tx, n| Box::pin(insert(tx, *n))).await.unwrap();
     assert_eq!(db.write_at_once(insertion(&[4])).await.unwrap(), [4]);
-    assert_eq!(stored(&db).await, [3, 4]);
+    assert_eq!(stored(&db).await, [0, 3, 4, 20_000]);
+}
+
+/// A change that fails has ended when its caller is told: what comes next finds the database free.
+#[tokio::test]
+async fn a_failing_change_holds_up_no_script() {
+    let (_dir, db) = counter_db().await;
+    db.write_at_once(Sql::new(Engine::Sqlite, "PRAGMA busy_timeout = 0")).await.unwrap();
+    for n in 1..200 {
+        let failing = db.write((), |tx, ()| {
+            Box::pin(async move {
+                insert(tx, 0).await?;
+                insert(tx, 0).await
+            })
+        });
+        assert!(failing.await.is_err());
+        assert_eq!(db.write_at_once(insertion(&[n])).await.unwrap(), [n]);
+    }
+}
+
+#[tokio::test]
+async fn values_of_every_type_are_bound_as_they_are() {
+    let (_dir, db) = counter_db().await;
+    let none = [Value::OptText(None), Value::OptInt(None), Value::OptFloat(None), Value::OptBool(None)];
+    let values = [
+        ("text", "a\0b".into()),
+        ("text", Value::OptText(Some("a".into()))),
+        ("integer", i64::MIN.into()),
+        ("real", f64::INFINITY.into()),
+        ("integer", true.into()),
+        ("blob", Value::OptBytes(Some(vec![0, 255]))),
+        ("null", Value::OptBytes(None)),
+    ];
+    let values = values.into_iter().chain(none.map(|value| ("null", value)));
+    for (kind, value) in values {
+        let mut sql = Sql::new(Engine::Sqlite, "SELECT typeof(");
+        sql.bind(value.clone()).push(") = ").bind(kind);
+        assert_eq!(db.write_at_once(sql).await.unwrap(), [1], "{value:?}");
+    }
+    for (value, literal) in [("a\0b".into(), "char(97, 0, 98)"), (i64::MIN.into(), "-9223372036854775808")] {
+        let value: Value = value;
+        let mut sql = Sql::new(Engine::Sqlite, "SELECT ");
+        sql.bind(value.clone()).push(" = ").push(literal);
+        assert_eq!(db.write_at_once(sql).await.unwrap(), [1], "{value:?}");
+    }
 }
 
 /// A journal left beside the file would be applied to one that is put in its place.

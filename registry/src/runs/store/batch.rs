@@ -82,7 +82,8 @@ pub(super) fn set_tags(sql: &mut Sql, tags: &[KeyValue]) {
     sql.push(" b WHERE TRUE ON CONFLICT (rid, key) DO UPDATE SET value = excluded.value");
 }
 
-/// The same value again is left alone. Of another one nothing may stay: no value is what no engine takes.
+/// The same value again is left alone. Another one is set to NULL, which the table refuses: then nothing of the
+/// statement stays.
 fn keep_params(sql: &mut Sql, params: &[&KeyValue]) {
     sql.push("INSERT INTO params (rid, experiment_id, key, value)");
     sql.push(" SELECT f.rid, f.experiment_id, b.* FROM found f CROSS JOIN ");

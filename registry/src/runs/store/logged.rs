@@ -101,8 +101,12 @@ pub async fn log_params(tx: &mut Conn, run: &Run, params: &[KeyValue]) -> Result
 }
 
 /// Those of `params` that the run has with another value.
-async fn changed_params(tx: &mut Conn, run: &Run, params: &[KeyValue]) -> Result<Vec<Changed>, DbError> {
-    let stored: BTreeMap<String, String> = tx
+pub async fn changed_params(
+    conn: &mut Conn,
+    run: &Run,
+    params: &[KeyValue],
+) -> Result<Vec<Changed>, DbError> {
+    let stored: BTreeMap<String, String> = conn
         .query("SELECT key, value FROM params WHERE rid = $1")
         .bind(run.rid)
         .all::<(String, String)>()

@@ -23,8 +23,10 @@ pub use history::{HistoryPosition, at_steps, history, steps};
 pub use imported::{
     ImportedRun, insert_imported, insert_imported_experiment, is_empty_experiment, take_over_experiment,
 };
-pub use logged::{Changed, ModelRole, log_metrics, log_models, log_params, set_tags};
-pub use runs::{NewRun, delete_tag, get, insert, insertion, lock, rename, set_lifecycle, tag_value, update};
+pub use logged::{Changed, ModelRole, changed_params, log_metrics, log_models, log_params, set_tags};
+pub use runs::{
+    NewRun, delete_tag, get, insert, insertion, lock, rename, set_lifecycle, tag_value, update, updating,
+};
 pub use search::{RUNS, search};
 pub use search_experiments::{EXPERIMENTS, search_experiments};
 

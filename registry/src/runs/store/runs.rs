@@ -74,8 +74,8 @@ impl NewRun {
     }
 }
 
-/// A new run, `RUNNING`, with its tags, in one statement. It answers with its `rid`, or nothing where the experiment is
-/// not active, or has its artifacts elsewhere than `at`. Keep to [`rows_together`] tags.
+/// A new run, `RUNNING`, with its tags, in one statement, which answers with the run's `rid`. With `at`: or with
+/// nothing, where the experiment is not active or has its artifacts elsewhere. Keep to [`rows_together`] tags.
 pub fn insertion(engine: Engine, new: &NewRun, at: Option<&str>, tags: &[KeyValue]) -> Sql {
     let make = |sql: &mut Sql| {
         sql.push("INSERT INTO runs AS r (run_id, experiment_id, name, user_id, status, start_time_ms,");
@@ -83,9 +83,9 @@ pub fn insertion(engine: Engine, new: &NewRun, at: Option<&str>, tags: &[KeyValu
         sql.push(", e.experiment_id, ").bind(new.name.as_str()).push(", ").bind(new.user_id.as_str());
         sql.push(", 'RUNNING', ").bind(new.start_time_ms).push(", 'active', ");
         sql.bind(new.artifact_uri.as_str()).push(" FROM experiments e WHERE e.experiment_id = ");
-        sql.bind(new.experiment_id).push(" AND e.lifecycle_stage = 'active'");
+        sql.bind(new.experiment_id);
         if let Some(location) = at {
-            sql.push(" AND e.artifact_location = ").bind(location);
+            sql.push(" AND e.lifecycle_stage = 'active' AND e.artifact_location = ").bind(location);
         }
     };
     let find = |sql: &mut Sql| {
@@ -96,7 +96,7 @@ pub fn insertion(engine: Engine, new: &NewRun, at: Option<&str>, tags: &[KeyValu
     Together { make: Some(&make), columns: "r.rid, r.experiment_id", find: &find, writes }.sql(engine)
 }
 
-/// [`insertion`] of any number of tags, within a transaction that has just read the experiment.
+/// [`insertion`] of any number of tags, within a transaction that has found the experiment active.
 pub async fn insert(tx: &mut Conn, new: &NewRun, tags: &[KeyValue]) -> Result<Run, DbError> {
     let at_once = tags.len() <= rows_together(tx.engine());
     let sql = insertion(tx.engine(), new, None, if at_once { tags } else { &[] });
@@ -139,6 +139,15 @@ pub async fn update(
     .execute()
     .await?;
     Ok(())
+}
+
+/// [`update`] of a run that is active, as one statement, which answers with its `rid`.
+pub fn updating(engine: Engine, run_id: &str, status: Option<RunStatus>, end_time_ms: Option<i64>) -> Sql {
+    let mut sql = Sql::new(engine, "UPDATE runs SET status = COALESCE(");
+    sql.bind(status.map(|status| status.as_str().to_owned())).push(", status), end_time_ms = COALESCE(");
+    sql.bind(end_time_ms).push(", end_time_ms) WHERE lifecycle_stage = 'active' AND run_id = ");
+    sql.bind(run_id).push(" RETURNING rid");
+    sql
 }
 
 pub async fn rename(tx: &mut Conn, rid: i64, name: &str) -> Result<(), DbError> {

@@ -237,3 +237,48 @@ async fn a_run_is_the_same_on_a_short_and_on_a_long_page() {
     })
     .await;
 }
+
+/// The statement that makes a run looks itself whether its experiment is as it was remembered.
+#[tokio::test]
+async fn a_run_is_made_at_once_where_its_experiment_is_as_remembered() {
+    each_engine(|url| async move {
+        let db = Db::open(&url).await.unwrap();
+        db.write((), |tx, ()| {
+            Box::pin(async move {
+                ensure_default(tx, None, 0).await?;
+                run(tx, "first").await
+            })
+        })
+        .await
+        .unwrap();
+        let new = |run_id: &str| NewRun {
+            run_id: run_id.to_owned(),
+            experiment_id: 0,
+            name: "n".to_owned(),
+            user_id: "u".to_owned(),
+            start_time_ms: 1,
+            artifact_uri: "a".to_owned(),
+        };
+        let make = |run_id: &str, at: &str| {
+            let tags = [pair("t", "v")];
+            db.write_at_once(insertion(db.engine(), &new(run_id), Some(at), &tags))
+        };
+        let made = make("here", "mlflow-artifacts:/0").await.unwrap();
+        let stored = get(&mut db.read().await.unwrap(), "here").await.unwrap().unwrap();
+        assert_eq!(made, [stored.rid]);
+        assert_eq!(stored, new("here").into_run(stored.rid));
+        let kept = tag_value(&mut db.read().await.unwrap(), stored.rid, "t").await.unwrap();
+        assert_eq!(kept.as_deref(), Some("v"));
+
+        assert!(make("elsewhere", "s3://b").await.unwrap().is_empty());
+        db.write((), |tx, ()| Box::pin(set_experiment_lifecycle(tx, 0, Lifecycle::Deleted, 1)))
+            .await
+            .unwrap();
+        assert!(make("deleted", "mlflow-artifacts:/0").await.unwrap().is_empty());
+        for none in ["elsewhere", "deleted"] {
+            assert!(get(&mut db.read().await.unwrap(), none).await.unwrap().is_none(), "{none}");
+        }
+        db.close().await;
+    })
+    .await;
+}
