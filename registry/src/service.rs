@@ -106,9 +106,11 @@ impl Registry {
         Ok(Self { app, duties: TaskTracker::new() })
     }
 
-    /// Begins what goes on in the background: delivering webhooks.
+    /// Begins what goes on in the background: delivering webhooks, and what searches are planned by.
     pub fn start_duties(&self) {
         self.duties.spawn(webhooks::run(self.app.clone()));
+        let app = self.app.clone();
+        self.duties.spawn(async move { app.db.keep_statistics(app.signals.closed()).await });
     }
 
     /// The complete service: MLflow's surface and pages, the native API, health and metrics.

@@ -15,6 +15,7 @@ mod plans;
 mod query;
 pub mod rows;
 pub mod sql;
+mod statistics;
 #[cfg(test)]
 pub mod testing;
 mod writer;
