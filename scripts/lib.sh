@@ -187,6 +187,12 @@ wait_for() {
   done
 }
 
+# Removes a folder that may hold a cache of models, whose folders nobody may write to.
+remove_tree() {
+  chmod -R u+w "$1" 2>/dev/null || true
+  rm -rf "$1"
+}
+
 now_ms() { date +%s%3N; }
 
 # postgres_start DIR PORT  makes and starts a throw-away cluster; database and user "waybill".

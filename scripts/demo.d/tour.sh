@@ -23,7 +23,7 @@ tour_close() {
     [ -s "$WORK/SERVER_PID.log" ] && { echo "--- last lines of the server's log ($WORK/SERVER_PID.log)"; tail -15 "$WORK/SERVER_PID.log"; }
     printf '\nthe tour FAILED in step %s\n' "${STEP:-0}" >&2
   elif [ -n "$WORK" ]; then
-    rm -rf "$WORK"
+    remove_tree "$WORK"
   fi
   exit $status
 }
