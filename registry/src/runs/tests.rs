@@ -109,7 +109,7 @@ async fn a_run_starts_in_the_experiment_as_it_is() {
     .await;
 }
 
-/// Two that log different values of a param at the same time: one of them is refused, and nothing of it stays.
+/// Of those that log other values of the same params at the same time one wins, and nothing of the others stays.
 #[tokio::test]
 async fn of_params_logged_at_once_one_value_stays() {
     each_registry(|registry| async move {

@@ -83,7 +83,7 @@ pub(super) fn set_tags(sql: &mut Sql, tags: &[KeyValue]) {
 }
 
 /// The same value again is left alone. Another one is set to NULL, which the table refuses: then nothing of the
-/// statement stays.
+/// statement stays. PostgreSQL logs that as an error of ours; the client is told that it may not change the param.
 fn keep_params(sql: &mut Sql, params: &[&KeyValue]) {
     sql.push("INSERT INTO params (rid, experiment_id, key, value)");
     sql.push(" SELECT f.rid, f.experiment_id, b.* FROM found f CROSS JOIN ");

@@ -129,24 +129,23 @@ pub async fn update(
     status: Option<RunStatus>,
     end_time_ms: Option<i64>,
 ) -> Result<(), DbError> {
-    tx.query(
-        "UPDATE runs SET status = COALESCE($1, status), end_time_ms = COALESCE($2, end_time_ms)
-         WHERE rid = $3",
-    )
-    .bind(status.map(|status| status.as_str().to_owned()))
-    .bind(end_time_ms)
-    .bind(rid)
-    .execute()
-    .await?;
+    let mut sql = setting(tx.engine(), status, end_time_ms);
+    sql.push("rid = ").bind(rid);
+    tx.generated(sql).execute().await?;
     Ok(())
 }
 
 /// [`update`] of a run that is active, as one statement, which answers with its `rid`.
 pub fn updating(engine: Engine, run_id: &str, status: Option<RunStatus>, end_time_ms: Option<i64>) -> Sql {
+    let mut sql = setting(engine, status, end_time_ms);
+    sql.push("lifecycle_stage = 'active' AND run_id = ").bind(run_id).push(" RETURNING rid");
+    sql
+}
+
+fn setting(engine: Engine, status: Option<RunStatus>, end_time_ms: Option<i64>) -> Sql {
     let mut sql = Sql::new(engine, "UPDATE runs SET status = COALESCE(");
     sql.bind(status.map(|status| status.as_str().to_owned())).push(", status), end_time_ms = COALESCE(");
-    sql.bind(end_time_ms).push(", end_time_ms) WHERE lifecycle_stage = 'active' AND run_id = ");
-    sql.bind(run_id).push(" RETURNING rid");
+    sql.bind(end_time_ms).push(", end_time_ms) WHERE ");
     sql
 }
 
