@@ -25,7 +25,7 @@ def send(port, method, target, body=b"", headers=None, host=None, half_close=Fal
     fields.update(headers or {})
     head = f"{method} {target} HTTP/1.1\r\n"
     head += "".join(f"{name}: {value}\r\n" for name, value in fields.items() if value is not None)
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=120) as connection:
         try:
             connection.sendall(head.encode("latin-1") + b"\r\n" + body)
             if half_close:

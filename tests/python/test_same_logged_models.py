@@ -90,6 +90,35 @@ def test_search(model, body):
     model.same("POST", "logged-models/search", {"experiment_ids": ["$experiment"], **body})
 
 
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        {"dataset_name": "train"},
+        {"dataset_name": "test", "dataset_digest": "d2"},
+        {"dataset_digest": "d1"},
+        {"dataset_digest": "d2"},
+        {"dataset_name": "", "dataset_digest": ""},
+        {"dataset_name": "train", "dataset_digest": "d2"},
+    ],
+    ids=str,
+)
+def test_ordered_by_a_metric_on_a_dataset(model, dataset):
+    body = {"experiment_id": "$experiment", "name": "other", "source_run_id": "$run"}
+    model.same("POST", "logged-models", body, save={"other": "model.info.model_id"})
+    for timestamp, (of, name, digest, value) in enumerate(
+        [
+            ("$model", "train", "d1", 0.9),
+            ("$model", "test", "d2", 0.1),
+            ("$other", "train", "d1", 0.5),
+            ("$other", "test", "d2", 0.7),
+        ]
+    ):
+        metric = {"run_id": "$run", "key": "acc", "value": value, "timestamp": timestamp, "step": 0, "model_id": of}
+        model.same("POST", "runs/log-metric", {**metric, "dataset_name": name, "dataset_digest": digest})
+    order = {"field_name": "metrics.acc", "ascending": True, **dataset}
+    model.same("POST", "logged-models/search", {"experiment_ids": ["$experiment"], "order_by": [order]})
+
+
 def test_a_refused_search(model):
     model.alike("POST", "logged-models/search", {"experiment_ids": ["$experiment"], "filter": "name ="})
 

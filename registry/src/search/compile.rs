@@ -139,13 +139,13 @@ pub fn measured_on(sql: &mut Sql, alias: &'static str, datasets: &[DatasetScope]
 /// [`measured_on`] for any alias.
 pub(super) fn measured(sql: &mut Sql, alias: &dyn Fn(&mut Sql), datasets: &[DatasetScope]) {
     for (i, dataset) in datasets.iter().enumerate() {
-        sql.push(if i == 0 { " AND ((" } else { " OR (" });
-        alias(sql);
-        sql.push(".dataset_name = ").bind(dataset.name.as_str());
-        if let Some(digest) = &dataset.digest {
-            sql.push(" AND ");
-            alias(sql);
-            sql.push(".dataset_digest = ").bind(digest.as_str());
+        sql.push(if i == 0 { " AND ((TRUE" } else { " OR (TRUE" });
+        for (column, value) in [(".dataset_name", &dataset.name), (".dataset_digest", &dataset.digest)] {
+            if let Some(value) = value {
+                sql.push(" AND ");
+                alias(sql);
+                sql.push(column).push(" = ").bind(value.as_str());
+            }
         }
         sql.push(")");
     }

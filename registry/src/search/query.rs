@@ -70,7 +70,8 @@ pub struct Order {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatasetScope {
-    pub name: String,
+    /// One of both is given at least; MLflow takes a digest alone to order by.
+    pub name: Option<String>,
     pub digest: Option<String>,
 }
 

@@ -21,6 +21,14 @@ impl Kind {
         }
     }
 
+    const fn with_article(self) -> &'static str {
+        match self {
+            Self::Feedback => "a Feedback",
+            Self::Expectation => "an Expectation",
+            Self::Issue => "an Issue",
+        }
+    }
+
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Feedback, Self::Expectation, Self::Issue].into_iter().find(|kind| kind.as_str() == text)
     }
@@ -274,10 +282,8 @@ pub async fn update(
 fn apply(mut assessment: Assessment, change: Update, now_ms: i64) -> Result<Assessment, TracesError> {
     if let Some((kind, value, error)) = change.value {
         if kind != assessment.kind {
-            let (kind, is) = (kind.as_str(), assessment.kind.as_str());
-            return Err(TracesError::Invalid(format!(
-                "Cannot update {kind} value on an assessment of {is}."
-            )));
+            let (kind, is) = (kind.as_str(), assessment.kind.with_article());
+            return Err(TracesError::Invalid(format!("Cannot update {kind} value on {is} assessment.")));
         }
         assessment.value = value;
         assessment.error = error;

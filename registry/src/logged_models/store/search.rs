@@ -80,7 +80,7 @@ impl LoggedModel {
     fn metric(&self, key: &str, dataset: Option<&DatasetScope>) -> Option<f64> {
         let counts = |metric: &&super::super::ModelMetric| {
             dataset.is_none_or(|dataset| {
-                metric.dataset_name.as_deref() == Some(&dataset.name)
+                (dataset.name.is_none() || dataset.name == metric.dataset_name)
                     && (dataset.digest.is_none() || dataset.digest == metric.dataset_digest)
             })
         };

@@ -1,6 +1,6 @@
 //! Text to comparisons, without knowing what is searched.
 
-use super::Problem;
+use super::{Problem, resolve::short};
 use crate::search::Op;
 use std::ops::Range;
 use winnow::{
@@ -21,6 +21,8 @@ pub(super) struct Comparison {
     pub op_at: usize,
     pub value: Value,
     pub value_at: usize,
+    /// The value as it was written.
+    pub written: String,
 }
 
 /// `entity.key`, or a key alone.
@@ -49,9 +51,10 @@ pub(super) struct OrderClause {
     pub ascending: bool,
 }
 
-pub(super) fn filter(text: &str) -> Result<Vec<Comparison>, Problem> {
+/// `complaint` begins the message about text that is no filter.
+pub(super) fn filter(text: &str, complaint: &str) -> Result<Vec<Comparison>, Problem> {
     let parser = delimited(multispace0, opt(comparisons), end_of_filter);
-    run(text, "Invalid clause(s) in filter string", parser).map(Option::unwrap_or_default)
+    run(text, complaint, parser).map(Option::unwrap_or_default)
 }
 
 /// MLflow skips every AND, also one with nothing before or after it, which clients that put filters
@@ -81,11 +84,15 @@ pub(super) fn order(text: &str) -> Result<OrderClause, Problem> {
         ascending: ascending.unwrap_or(true),
     });
     let parser = delimited(multispace0, clause, eof.context(expected("ASC, DESC or the end")));
-    run(text, "Invalid order_by clause", parser)
+    run(text, &bad_order(text), parser)
+}
+
+fn bad_order(text: &str) -> String {
+    format!("Invalid order_by clause '{}'", short(text))
 }
 
 pub(super) fn identifier_alone(text: &str) -> Result<Identifier, Problem> {
-    run(text, "Invalid order_by clause", terminated(identifier, eof.context(expected("the end"))))
+    run(text, &bad_order(text), terminated(identifier, eof.context(expected("the end"))))
 }
 
 fn run<'i, T>(
@@ -126,15 +133,16 @@ fn comparison(input: &mut Input<'_>) -> ModalResult<Comparison> {
     let op = cut_err(operator).context(expected("a comparison operator")).parse_next(input)?;
     multispace0.parse_next(input)?;
     let value_at = input.current_token_start();
-    let value = match op {
-        Op::IsNull | Op::IsNotNull => Value::Nothing,
+    let (value, written) = match op {
+        Op::IsNull | Op::IsNotNull => (Value::Nothing, ""),
         Op::In | Op::NotIn => {
-            cut_err(list).context(expected("a list of quoted values in parentheses")).parse_next(input)?
+            let list = cut_err(list).context(expected("a list of quoted values in parentheses"));
+            list.with_taken().parse_next(input)?
         }
-        _ => cut_err(value).context(expected("a number or a quoted value")).parse_next(input)?,
+        _ => cut_err(value).context(expected("a number or a quoted value")).with_taken().parse_next(input)?,
     };
     multispace0.parse_next(input)?;
-    Ok(Comparison { identifier, op, op_at, value, value_at })
+    Ok(Comparison { identifier, op, op_at, value, value_at, written: short(written) })
 }
 
 /// A word as SQL has it: not the beginning of a longer one.
@@ -255,5 +263,6 @@ fn digits(input: &mut Input<'_>) -> ModalResult<()> {
 fn list(input: &mut Input<'_>) -> ModalResult<Value> {
     let item = delimited(multispace0, value, multispace0);
     let items = terminated(separated(1.., item, ','), opt((',', multispace0)));
+    let items = alt((items, multispace0.map(|_| Vec::new())));
     delimited('(', items, ')').map(Value::List).parse_next(input)
 }

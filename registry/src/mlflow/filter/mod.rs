@@ -15,7 +15,7 @@
 //! operator   = "=" | "!=" | "<>" | "<" | "<=" | ">" | ">=" | LIKE | ILIKE | RLIKE
 //! identifier = word | quoted | entity "." key        e.g. metrics.loss, tags."my tag", `run name`
 //! value      = number | 'text' | "text" | word       a word where quotes are not asked for
-//! list       = "(" value { "," value } ")"
+//! list       = "(" value { "," value } ")"           () is read, and refused where it is resolved
 //! order      = identifier [ ASC | DESC ]
 //! ```
 //! Errors say at which column the text stops making sense, counted from 1 in characters.
@@ -40,7 +40,9 @@ const ORDERS_MAX: usize = 20;
 #[derive(Debug, Clone, Copy)]
 pub struct Grammar {
     pub entity: &'static Entity,
-    /// What may stand before the dot, as MLflow's message lists it.
+    /// How MLflow's message begins that says what is no filter.
+    pub complaint: &'static str,
+    /// What may stand before the dot, as MLflow's message says it.
     pub entity_types: &'static str,
     /// Whether tags and params take `IN`, and text needs no quotes, which MLflow offers for logged models
     /// only.
@@ -49,12 +51,14 @@ pub struct Grammar {
     pub null_checks: bool,
 }
 
+pub const INVALID_CLAUSES: &str = "Invalid clause(s) in filter string";
+
 impl Grammar {
     /// Conditions of a filter; none of an empty one.
     pub fn filter(&self, text: Option<&str>) -> Result<Vec<Condition>, MlflowError> {
         let text = text.unwrap_or_default();
         check_length("filter", text)?;
-        let comparisons = grammar::filter(text).map_err(|e| e.in_text("filter", text))?;
+        let comparisons = grammar::filter(text, self.complaint).map_err(|e| e.in_text("filter", text))?;
         if comparisons.len() > CONDITIONS_MAX {
             return Err(MlflowError::invalid(format!(
                 "A filter can have at most {CONDITIONS_MAX} conditions."
@@ -98,7 +102,7 @@ impl Grammar {
 pub fn equality(text: &str) -> Result<(String, String, String), MlflowError> {
     check_length("filter", text)?;
     let refuse = |problem: Problem| problem.in_text("filter", text);
-    let mut comparisons = grammar::filter(text).map_err(refuse)?;
+    let mut comparisons = grammar::filter(text, INVALID_CLAUSES).map_err(refuse)?;
     let (Some(only), true) = (comparisons.pop(), comparisons.is_empty()) else {
         let shown: String = text.chars().take(100).collect();
         return Err(refuse(Problem::new(

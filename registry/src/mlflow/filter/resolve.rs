@@ -21,10 +21,14 @@ pub(super) fn condition(grammar: &Grammar, comparison: Comparison) -> Result<Con
         return traces::condition(grammar, comparison);
     }
     let field = field(grammar, &comparison.identifier, |a| a.filterable)?;
-    check_operator(grammar, &field, &comparison)?;
-    let operand = operand(grammar, &field, comparison.value, comparison.value_at)?;
-    check_pattern(comparison.op, &operand, comparison.value_at)?;
-    Ok(Condition { field, op: comparison.op, operand, or_absent: false })
+    let (op, op_at, value_at) = (comparison.op, comparison.op_at, comparison.value_at);
+    check_null(grammar, &field, &comparison)?;
+    check_list(grammar, &field, &comparison)?;
+    // Of a wrong operator with a wrong value MLflow names the value.
+    let operand = operand(grammar, &field, comparison)?;
+    check_operator(grammar, &field, op, op_at)?;
+    check_pattern(op, &operand, value_at)?;
+    Ok(Condition { field, op, operand, or_absent: false })
 }
 
 /// A pattern that the engines can run.
@@ -88,10 +92,9 @@ fn field(
                 ),
             )),
         },
-        Some(other) => Err(Problem::new(
-            at,
-            format!("Invalid entity type '{}'. Valid values are {}", short(other), grammar.entity_types),
-        )),
+        Some(other) => {
+            Err(Problem::new(at, format!("Invalid entity type '{}'. {}", short(other), grammar.entity_types)))
+        }
     }
 }
 
@@ -120,8 +123,40 @@ pub(super) fn attribute(
     }
 }
 
-fn check_operator(grammar: &Grammar, field: &Field, comparison: &Comparison) -> Result<(), Problem> {
-    let op = comparison.op;
+fn check_null(grammar: &Grammar, field: &Field, comparison: &Comparison) -> Result<(), Problem> {
+    let asked = matches!(comparison.op, Op::IsNull | Op::IsNotNull) && grammar.null_checks;
+    let (what, key) = match field {
+        Field::Metric(key) => ("metric", key.as_str()),
+        Field::Attribute(a) => ("attribute", a.name),
+        Field::Dataset(_) => ("dataset", comparison.identifier.key.as_str()),
+        Field::Param(_) | Field::Tag(_) | Field::Trace(_) => return Ok(()),
+    };
+    if !asked {
+        return Ok(());
+    }
+    let takers = if grammar.entity.params.is_some() { "tags and params" } else { "tags" };
+    let key = short(key);
+    let text = format!("IS NULL / IS NOT NULL is only supported for {takers}, not for {what} '{key}'");
+    Err(Problem::new(comparison.op_at, text))
+}
+
+/// MLflow names the attributes that take lists, before it looks into the list.
+fn check_list(grammar: &Grammar, field: &Field, comparison: &Comparison) -> Result<(), Problem> {
+    let Field::Attribute(a) = field else {
+        return Ok(());
+    };
+    let takes = a.lists || a.kind != Kind::Text || grammar.lists_everywhere;
+    if takes || !matches!(comparison.op, Op::In | Op::NotIn) {
+        return Ok(());
+    }
+    let lists: Vec<String> =
+        grammar.entity.attributes.iter().filter(|a| a.lists).map(|a| format!("'{}'", a.name)).collect();
+    let lists = lists.join(", ");
+    let text = format!("Only [{lists}] attributes support comparison with a list of quoted string values");
+    Err(Problem::new(comparison.op_at, text))
+}
+
+fn check_operator(grammar: &Grammar, field: &Field, op: Op, op_at: usize) -> Result<(), Problem> {
     let mut valid: Vec<Op> = match field {
         Field::Metric(_) => NUMERIC.to_vec(),
         Field::Attribute(a) => match a.kind {
@@ -135,22 +170,6 @@ fn check_operator(grammar: &Grammar, field: &Field, comparison: &Comparison) -> 
     if keyed && grammar.null_checks {
         valid.extend([Op::IsNull, Op::IsNotNull]);
     }
-    if let Field::Attribute(a) = field
-        && !a.lists
-        && a.kind == Kind::Text
-        && matches!(op, Op::In | Op::NotIn)
-        && !grammar.lists_everywhere
-    {
-        let lists: Vec<String> =
-            grammar.entity.attributes.iter().filter(|a| a.lists).map(|a| format!("'{}'", a.name)).collect();
-        return Err(Problem::new(
-            comparison.op_at,
-            format!(
-                "Only [{}] attributes support comparison with a list of quoted string values",
-                lists.join(", ")
-            ),
-        ));
-    }
     let lists = match field {
         Field::Attribute(a) => a.lists || (a.kind == Kind::Text && grammar.lists_everywhere),
         Field::Dataset(_) => true,
@@ -160,25 +179,25 @@ fn check_operator(grammar: &Grammar, field: &Field, comparison: &Comparison) -> 
     if lists {
         valid.extend([Op::In, Op::NotIn]);
     }
-    one_of(op, comparison.op_at, &valid)
+    one_of("Invalid comparator", op, op_at, &valid)
 }
 
-pub(super) fn one_of(op: Op, at: usize, valid: &[Op]) -> Result<(), Problem> {
+pub(super) fn one_of(complaint: &str, op: Op, at: usize, valid: &[Op]) -> Result<(), Problem> {
     if valid.contains(&op) {
         return Ok(());
     }
     let names: Vec<String> = valid.iter().map(|op| format!("'{}'", name(*op))).collect();
-    let text = format!("Invalid comparator '{}' not one of '{{{}}}'", name(op), names.join(", "));
+    let text = format!("{complaint} '{}' not one of '{{{}}}'", name(op), names.join(", "));
     Err(Problem::new(at, text))
 }
 
-pub(super) fn operand(grammar: &Grammar, field: &Field, value: Value, at: usize) -> Result<Operand, Problem> {
-    match (field, value) {
+pub(super) fn operand(grammar: &Grammar, field: &Field, comparison: Comparison) -> Result<Operand, Problem> {
+    let (at, written) = (comparison.value_at, comparison.written);
+    match (field, comparison.value) {
         (_, Value::Nothing) => Ok(Operand::Nothing),
-        (_, Value::List(items)) => list(field, items, at),
         (Field::Metric(_), Value::Number(text)) => float(&text, at),
-        (Field::Metric(_), Value::Text(text) | Value::Word(text)) => {
-            Err(Problem::new(at, format!("Expected numeric value type for metric. Found '{}'", short(&text))))
+        (Field::Metric(_), _) => {
+            Err(Problem::new(at, format!("Expected numeric value type for metric. Found {written}")))
         }
         (Field::Attribute(a), Value::Number(text)) if a.kind.is_numeric() => {
             text.parse().map_or_else(|_| float(&text, at), |number| Ok(Operand::Int(number)))
@@ -188,20 +207,23 @@ pub(super) fn operand(grammar: &Grammar, field: &Field, value: Value, at: usize)
         {
             Ok(Operand::Int(text.trim().parse().unwrap_or_default()))
         }
-        (Field::Attribute(a), Value::Text(text) | Value::Word(text)) if a.kind.is_numeric() => {
-            Err(Problem::new(
-                at,
-                format!(
-                    "Expected numeric value type for numeric attribute: {}. Found '{}'",
-                    a.name,
-                    short(&text)
-                ),
-            ))
+        (Field::Attribute(a), _) if a.kind.is_numeric() => {
+            let text =
+                format!("Expected numeric value type for numeric attribute: {}. Found {written}", a.name);
+            Err(Problem::new(at, text))
         }
+        (Field::Param(_), Value::List(_)) if !grammar.lists_everywhere => {
+            Err(Problem::new(at, expected_text("parameter", &written)))
+        }
+        (Field::Tag(_), Value::List(_)) if !grammar.lists_everywhere => {
+            Err(Problem::new(at, expected_text("tag", &written)))
+        }
+        (_, Value::List(items)) => list(field, items, at, &written),
         (Field::Attribute(a), Value::Text(text)) if a.kind == Kind::Id => id(&text, at).map(Operand::Int),
         (_, Value::Text(text)) => Ok(Operand::Text(text)),
         (_, Value::Number(text) | Value::Word(text)) if grammar.lists_everywhere => Ok(Operand::Text(text)),
-        (field, Value::Number(text) | Value::Word(text)) => Err(Problem::new(
+        (_, Value::Word(text)) => Err(Problem::new(at, unquoted(&text))),
+        (field, Value::Number(text)) => Err(Problem::new(
             at,
             match field {
                 Field::Attribute(_) => {
@@ -218,6 +240,14 @@ pub(super) fn operand(grammar: &Grammar, field: &Field, value: Value, at: usize)
             },
         )),
     }
+}
+
+pub(super) fn unquoted(found: &str) -> String {
+    format!(
+        "Parameter value is either not quoted or unidentified quote types used for string value {}. \
+         Use either single or double quotes.",
+        short(found)
+    )
 }
 
 pub(super) fn expected_text(what: &str, found: &str) -> String {
@@ -241,18 +271,23 @@ fn id(text: &str, at: usize) -> Result<i64, Problem> {
     text.trim().parse().map_err(|_| invalid())
 }
 
-fn list(field: &Field, items: Vec<Value>, at: usize) -> Result<Operand, Problem> {
+fn list(field: &Field, items: Vec<Value>, at: usize, written: &str) -> Result<Operand, Problem> {
+    if items.is_empty() {
+        let text = "While parsing a list in the query, expected a non-empty list of string values, \
+                    but got empty list";
+        return Err(Problem::new(at, text));
+    }
     if items.len() > LIST_MAX {
         return Err(Problem::new(at, format!("A list can have at most {LIST_MAX} values")));
     }
     let mut texts = Vec::with_capacity(items.len());
     for item in items {
         let Value::Text(text) = item else {
-            return Err(Problem::new(
-                at,
+            let text = format!(
                 "While parsing a list in the query, expected string value, punctuation, or whitespace, \
-                 but got different type in list",
-            ));
+                 but got different type in list: {written}"
+            );
+            return Err(Problem::new(at, text));
         };
         texts.push(text);
     }
@@ -269,7 +304,7 @@ pub(super) fn short(text: &str) -> String {
     text.chars().take(100).collect()
 }
 
-fn name(op: Op) -> &'static str {
+pub(super) fn name(op: Op) -> &'static str {
     match op {
         Op::Eq => "=",
         Op::Ne => "!=",

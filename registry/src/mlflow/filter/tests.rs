@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 const RUNS: Grammar = Grammar {
     entity: &crate::runs::store::RUNS,
-    entity_types: "['metric', 'parameter', 'tag', 'attribute', 'dataset']",
+    complaint: INVALID_CLAUSES,
+    entity_types: "Valid values are ['metric', 'parameter', 'tag', 'attribute', 'dataset']",
     lists_everywhere: false,
     null_checks: true,
 };
@@ -94,6 +95,61 @@ fn conditions_are_joined_by_and_alone() {
     ] {
         assert!(RUNS.filter(Some(filter)).is_err(), "{filter}");
     }
+}
+
+#[test]
+fn refusals_in_mlflows_words() {
+    let unquoted = "Parameter value is either not quoted or unidentified quote types used for string value x. \
+                    Use either single or double quotes. (column";
+    let listing = "While parsing a list in the query, expected";
+    for (filter, message) in [
+        ("metrics.a = 'x'", "Expected numeric value type for metric. Found 'x'. (column 13 of filter)"),
+        ("metrics.a LIKE x", "Expected numeric value type for metric. Found x. (column 16 of filter)"),
+        ("metrics.a IN (1)", "Expected numeric value type for metric. Found (1)."),
+        ("start_time LIKE 'x'", "Expected numeric value type for numeric attribute: start_time. Found 'x'."),
+        (
+            "metrics.a IS NULL",
+            "IS NULL / IS NOT NULL is only supported for tags and params, not for metric 'a'.",
+        ),
+        ("status IS NOT NULL", "is only supported for tags and params, not for attribute 'status'."),
+        ("params.a = x", unquoted),
+        ("tags.a = x", unquoted),
+        ("status = x", unquoted),
+        ("params.a = 5", "Expected a quoted string value for parameter (e.g. 'my-value'). Got value 5."),
+        ("tags.a IN ('x')", "Expected a quoted string value for tag (e.g. 'my-value'). Got value ('x')."),
+        ("run_id IN ()", &format!("{listing} a non-empty list of string values, but got empty list.")),
+        (
+            "run_id IN ( 'a', 5 )",
+            &format!(
+                "{listing} string value, punctuation, or whitespace, but got different type in list: ( 'a', 5 ). \
+                 (column 11 of filter)"
+            ),
+        ),
+        ("foo.bar = 'x'", "Invalid entity type 'foo'. Valid values are ['metric',"),
+        ("params.a > 'x'", "Invalid comparator '>' not one of '{'!=', '=', 'LIKE', 'ILIKE', 'IS NULL',"),
+        (
+            "params.a ~ 'x'",
+            "Invalid clause(s) in filter string: expected a comparison operator, found '~ 'x''.",
+        ),
+    ] {
+        let error = RUNS.filter(Some(filter)).expect_err(filter);
+        assert!(error.message.contains(message), "{filter}: {}", error.message);
+    }
+    for (filter, message) in [
+        ("span.content = 'x'", "span.content comparator '=' not one of '{'LIKE', 'ILIKE'}'."),
+        ("prompt LIKE 'p/1'", "Invalid comparator 'LIKE' for prompts filter. Only '=' is supported with"),
+        (
+            "feedback.f > 'a'",
+            "Expected a numeric value for feedback when using comparator '>'. Got value 'a'.",
+        ),
+        ("name > 'a'", "Invalid comparator '>' not one of"),
+    ] {
+        let error = TRACES.filter(Some(filter)).expect_err(filter);
+        assert!(error.message.contains(message), "{filter}: {}", error.message);
+    }
+    let error = RUNS.orders(&["status up".to_owned()]).unwrap_err();
+    let message = "Invalid order_by clause 'status up': expected ASC, DESC or the end, found 'up'.";
+    assert!(error.message.contains(message), "{}", error.message);
 }
 
 #[test]
@@ -189,7 +245,8 @@ proptest! {
 
 const TRACES: Grammar = Grammar {
     entity: &crate::traces::store::TRACES,
-    entity_types: "('attribute', 'trace', 'tag')",
+    complaint: INVALID_CLAUSES,
+    entity_types: "Valid values are ('attribute', 'trace', 'tag')",
     lists_everywhere: false,
     null_checks: true,
 };

@@ -4,7 +4,7 @@
 use super::{
     Grammar, Problem,
     grammar::{Comparison, Identifier, Value},
-    resolve::{NUMERIC, attribute, check_pattern, expected_text, one_of, operand, short},
+    resolve::{NUMERIC, attribute, check_pattern, expected_text, name, one_of, operand, short},
 };
 use crate::search::{Attribute, Condition, Field, Kind, Op, Operand, TraceField};
 
@@ -25,8 +25,8 @@ pub(super) fn condition(grammar: &Grammar, comparison: Comparison) -> Result<Con
         Field::Tag(key) if key == PROMPTS_TAG => field = Field::Trace(TraceField::Prompt),
         _ => {}
     }
-    check_operator(&field, op, comparison.op_at)?;
-    let operand = value(grammar, &field, op, comparison.value, at)?;
+    check_operator(&field, &comparison)?;
+    let operand = value(grammar, &field, comparison)?;
     check_pattern(op, &operand, at)?;
     if let (Field::Trace(TraceField::Prompt), Operand::Text(text)) = (&field, &operand)
         && text.matches('/').count() != 1
@@ -78,10 +78,9 @@ fn field(
             let text = format!("Invalid issue attribute '{}'. Supported attributes: id", short(key));
             Err(Problem::new(at, text))
         }
-        Some(other) => Err(Problem::new(
-            at,
-            format!("Invalid entity type '{}'. Valid values are {}", short(other), grammar.entity_types),
-        )),
+        Some(other) => {
+            Err(Problem::new(at, format!("Invalid entity type '{}'. {}", short(other), grammar.entity_types)))
+        }
     }
 }
 
@@ -109,7 +108,8 @@ fn span(key: &str, at: usize) -> Result<Field, Problem> {
     Ok(Field::Trace(field))
 }
 
-fn check_operator(field: &Field, op: Op, at: usize) -> Result<(), Problem> {
+fn check_operator(field: &Field, comparison: &Comparison) -> Result<(), Problem> {
+    let (op, at) = (comparison.op, comparison.op_at);
     let valid = match field {
         Field::Attribute(a) if a.kind == Kind::Int => NUMERIC.to_vec(),
         Field::Trace(TraceField::SpanContent) => vec![Op::Like, Op::Ilike],
@@ -120,11 +120,22 @@ fn check_operator(field: &Field, op: Op, at: usize) -> Result<(), Problem> {
         Field::Attribute(_) | Field::Trace(_) => [TEXTUAL, LISTS].concat(),
         _ => [TEXTUAL, NULLS].concat(),
     };
-    one_of(op, at, &valid)
+    if matches!(field, Field::Trace(TraceField::Prompt)) && op != Op::Eq {
+        let text = format!(
+            "Invalid comparator '{}' for prompts filter. Only '=' is supported with format: \
+             prompt = \"name/version\"",
+            name(op)
+        );
+        return Err(Problem::new(at, text));
+    }
+    let of_span = comparison.identifier.entity.as_deref() == Some("span");
+    let complaint = format!("span.{} comparator", short(&comparison.identifier.key));
+    one_of(if of_span { &complaint } else { "Invalid comparator" }, op, at, &valid)
 }
 
-fn value(grammar: &Grammar, field: &Field, op: Op, value: Value, at: usize) -> Result<Operand, Problem> {
-    match (field, value) {
+fn value(grammar: &Grammar, field: &Field, mut comparison: Comparison) -> Result<Operand, Problem> {
+    let (op, at) = (comparison.op, comparison.value_at);
+    match (field, std::mem::replace(&mut comparison.value, Value::Nothing)) {
         (Field::Trace(TraceField::Assessment { kind, .. }), Value::Number(text))
             if NUMERIC.contains(&op) && !matches!(op, Op::Eq | Op::Ne) =>
         {
@@ -136,7 +147,8 @@ fn value(grammar: &Grammar, field: &Field, op: Op, value: Value, at: usize) -> R
             if matches!(op, Op::Gt | Op::Ge | Op::Lt | Op::Le) =>
         {
             let text = format!(
-                "Expected a numeric value for {kind} when using a numeric comparator. Got value '{}'",
+                "Expected a numeric value for {kind} when using comparator '{}'. Got value '{}'",
+                name(op),
                 short(&text)
             );
             Err(Problem::new(at, text))
@@ -148,6 +160,9 @@ fn value(grammar: &Grammar, field: &Field, op: Op, value: Value, at: usize) -> R
         (Field::Param(_), Value::Number(text)) => {
             Err(Problem::new(at, expected_text("request_metadata", &text)))
         }
-        (_, value) => operand(grammar, field, value, at),
+        (_, value) => {
+            comparison.value = value;
+            operand(grammar, field, comparison)
+        }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     logged_models,
     mlflow::{
         ErrorCode, MlflowError, MlflowJson,
-        filter::Grammar,
+        filter::{Grammar, INVALID_CLAUSES},
         wire::{
             Empty,
             model_registry::{
@@ -38,7 +38,8 @@ use waybill_client::api::{Custody, Stage};
 
 pub const GRAMMAR: Grammar = Grammar {
     entity: &search::VERSIONS,
-    entity_types: "('attribute', 'tag', 'tags')",
+    complaint: INVALID_CLAUSES,
+    entity_types: "Valid entity types are ('attribute', 'tag', 'tags')",
     lists_everywhere: false,
     null_checks: false,
 };

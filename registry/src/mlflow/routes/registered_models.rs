@@ -8,7 +8,7 @@ use crate::{
     mlflow::{
         ErrorCode, MlflowError, MlflowJson,
         extract::invalid_value,
-        filter::Grammar,
+        filter::{Grammar, INVALID_CLAUSES},
         wire::{
             Empty,
             model_registry::{
@@ -30,7 +30,8 @@ use axum::{
 
 pub const GRAMMAR: Grammar = Grammar {
     entity: &MODELS,
-    entity_types: "('attribute', 'tag', 'tags')",
+    complaint: INVALID_CLAUSES,
+    entity_types: "Valid entity types are ('attribute', 'tag', 'tags')",
     lists_everywhere: false,
     null_checks: false,
 };

@@ -8,7 +8,7 @@ use crate::{
     mlflow::{
         MlflowError, MlflowJson,
         extract::invalid_value,
-        filter::Grammar,
+        filter::{Grammar, INVALID_CLAUSES},
         wire::{
             experiments::{SearchExperiments, SearchExperimentsResponse, view_type},
             logged_models::{SearchLoggedModels, SearchLoggedModelsResponse},
@@ -27,19 +27,22 @@ use axum::{
 
 pub const EXPERIMENTS: Grammar = Grammar {
     entity: &runs::store::EXPERIMENTS,
-    entity_types: "('attribute', 'tag', 'tags')",
+    complaint: INVALID_CLAUSES,
+    entity_types: "Valid entity types are ('attribute', 'tag', 'tags')",
     lists_everywhere: false,
     null_checks: true,
 };
 pub const RUNS: Grammar = Grammar {
     entity: &runs::store::RUNS,
-    entity_types: "['metric', 'parameter', 'tag', 'attribute', 'dataset']",
+    complaint: INVALID_CLAUSES,
+    entity_types: "Valid values are ['metric', 'parameter', 'tag', 'attribute', 'dataset']",
     lists_everywhere: false,
     null_checks: true,
 };
 pub const LOGGED_MODELS: Grammar = Grammar {
     entity: &logged_models::store::LOGGED_MODELS,
-    entity_types: "['attributes', 'metrics', 'params', 'tags']",
+    complaint: "Invalid filter string",
+    entity_types: "Expected one of ['attributes', 'metrics', 'params', 'tags']",
     lists_everywhere: true,
     null_checks: false,
 };
@@ -121,8 +124,9 @@ async fn search_logged_models(
     let mut orders = Vec::new();
     let mut described = Vec::new();
     for item in &request.order_by {
-        let digest = item.dataset_digest.clone();
-        let dataset = item.dataset_name.clone().map(|name| DatasetScope { name, digest });
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let dataset = DatasetScope { name: given(&item.dataset_name), digest: given(&item.dataset_digest) };
+        let dataset = Some(dataset).filter(|dataset| dataset.name.is_some() || dataset.digest.is_some());
         let ascending = item.ascending.unwrap_or(true);
         described.push(format!("{} {ascending} {dataset:?}", item.field_name));
         let field = LOGGED_MODELS.order_field(&item.field_name)?;
@@ -137,7 +141,7 @@ async fn search_logged_models(
     let datasets: Vec<DatasetScope> = request
         .datasets
         .into_iter()
-        .map(|item| DatasetScope { name: item.dataset_name, digest: item.dataset_digest })
+        .map(|item| DatasetScope { name: Some(item.dataset_name), digest: item.dataset_digest })
         .collect();
     described.push(format!("{datasets:?}"));
     let filter = request.filter.as_deref();

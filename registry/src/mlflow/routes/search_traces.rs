@@ -10,7 +10,7 @@ use crate::{
     mlflow::{
         MlflowError, MlflowJson,
         extract::invalid_value,
-        filter::Grammar,
+        filter::{Grammar, INVALID_CLAUSES},
         wire::{
             trace_requests::{
                 CalculateTraceFilterCorrelation, CalculateTraceFilterCorrelationResponse, SearchTracesV3,
@@ -32,7 +32,8 @@ use axum::{
 
 pub const TRACES: Grammar = Grammar {
     entity: &traces::store::TRACES,
-    entity_types: "('attribute', 'trace', 'tag', 'metadata', 'span', 'feedback', 'expectation', 'issue')",
+    complaint: INVALID_CLAUSES,
+    entity_types: "Valid values are ('attribute', 'trace', 'tag', 'metadata', 'span', 'feedback', 'expectation', 'issue')",
     lists_everywhere: false,
     null_checks: true,
 };

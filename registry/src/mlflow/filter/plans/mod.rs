@@ -306,7 +306,7 @@ async fn logged(conn: &mut Conn, wrong: &mut String) {
     // On a dataset, in the order of a metric measured on it.
     check(conn, wrong, search::LOGGED_MODELS, &LOGGED_MODELS[4..6], |conn, query, position| {
         Box::pin(async move {
-            let dataset = DatasetScope { name: "data".to_owned(), digest: Some("d".to_owned()) };
+            let dataset = DatasetScope { name: Some("data".to_owned()), digest: Some("d".to_owned()) };
             let mut query = query.clone();
             query.datasets = vec![dataset.clone()];
             query.orders.iter_mut().for_each(|order| order.dataset = Some(dataset.clone()));
