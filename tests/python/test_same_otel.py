@@ -249,16 +249,16 @@ def kept(side, trace_id):
     }
 
 
-@pytest.mark.parametrize("name", SPANS)
-def test_spans(both, name):
-    attributes, *events = SPANS[name]
+def compare(both, attributes, events=(), source=None):
+    """Sends both servers a trace of one span of this source, and compares what they have of it."""
     trace = uuid.uuid4().hex
     times = {"startTimeUnixNano": "1700000000000000000", "endTimeUnixNano": "1700000000250000000"}
     events = [
         {"name": event, "timeUnixNano": "1700000000000000001", "attributes": key_values(said)} for event, said in events
     ]
     span = {"traceId": trace, "spanId": "08" * 8, "name": "n", **times, "events": events}
-    body = {"resourceSpans": [{"scopeSpans": [{"spans": [{**span, "attributes": key_values(attributes)}]}]}]}
+    spans = [{"spans": [{**span, "attributes": key_values(attributes)}]}]
+    body = {"resourceSpans": [{"resource": {"attributes": key_values(source or {})}, "scopeSpans": spans}]}
     both.same("POST", "experiments/create", {"name": "$unique"}, save={"experiment": "experiment_id"})
     found = []
     for side in (both.reference, both.subject):
@@ -267,6 +267,17 @@ def test_spans(both, name):
         assert answer.status_code == 200, answer.text
         found.append(kept(side, f"tr-{trace}"))
     assert found[1] == found[0]
+
+
+@pytest.mark.parametrize("name", SPANS)
+def test_spans(both, name):
+    attributes, *events = SPANS[name]
+    compare(both, attributes, events)
+
+
+@pytest.mark.parametrize("service", ["gemini-cli", "codex_vscode", "my-app", "Gemini-CLI", 5, ["gemini-cli"]], ids=str)
+def test_the_name_of_the_source(both, service):
+    compare(both, {"service.name": "said by the span"}, source={"service.name": service, "service.version": "1"})
 
 
 @pytest.mark.parametrize("text", ['{"score": 1}', '{"q":[1]}', "[1,2]", '"quoted"', "5", "true", "null", "plain", ""])

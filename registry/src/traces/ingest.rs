@@ -50,6 +50,16 @@ pub async fn link(app: &App, mut trace_ids: Vec<String>, run_id: &str) -> Result
     Ok(())
 }
 
+const SERVICE_NAME: &str = "service.name";
+
+/// Tools whose name MLflow keeps at the root span (`_KNOWN_SERVICE_NAMES` in mlflow/server/otel_api.py).
+const KNOWN_TOOLS: &[&str] = &["claude-code", "codex_cli_rs", "codex_vscode", "gemini-cli", "qwen-code"];
+
+fn known_tool(resource: &[(String, Value)]) -> Option<Value> {
+    let (_, name) = resource.iter().find(|(key, _)| key == SERVICE_NAME)?;
+    KNOWN_TOOLS.contains(&name.as_text()?).then(|| name.clone())
+}
+
 /// What one request says of one trace.
 #[derive(Debug)]
 struct Batch {
@@ -73,7 +83,11 @@ struct Batch {
 fn by_trace(received: Vec<Received>) -> Result<Vec<Batch>, TracesError> {
     let mut batches: BTreeMap<String, Batch> = BTreeMap::new();
     for Received { resource, spans } in received {
+        let tool = known_tool(&resource);
         for mut span in spans {
+            if let (Some(tool), None) = (&tool, span.parent) {
+                span.set_attribute(SERVICE_NAME, tool);
+            }
             translate::translate(&mut span);
             let trace_id = span.trace_id();
             span.set_attribute(key::REQUEST_ID, &trace_id.as_str().into());

@@ -218,17 +218,17 @@ async fn refusals_point_at_the_column() {
         status IN ('RUNNING')
           Only ['run_id'] attributes support comparison with a list of quoted string values. (column 8 of filter)
         run_id IN ('a', 1)
-          While parsing a list in the query, expected string value, punctuation, or whitespace, but got different type in list. (column 11 of filter)
+          While parsing a list in the query, expected string value, punctuation, or whitespace, but got different type in list: ('a', 1). (column 11 of filter)
         metrics.loss LIKE 'x'
-          Invalid comparator 'LIKE' not one of '{'>', '>=', '!=', '=', '<', '<='}'. (column 14 of filter)
+          Expected numeric value type for metric. Found 'x'. (column 19 of filter)
         metrics.loss > 1e999
           Number 1e999 is out of range. (column 16 of filter)
         metrics.loss > 0 AND metrics
           Invalid clause(s) in filter string: expected a comparison operator, found the end. (column 29 of filter)
         tags.team = blue
-          Expected a quoted string value for tag (e.g. 'my-value'). Got value blue. (column 13 of filter)
+          Parameter value is either not quoted or unidentified quote types used for string value blue. Use either single or double quotes. (column 13 of filter)
         {"order_by":["metrics.loss up"]}
-          Invalid order_by clause: expected ASC, DESC or the end, found 'up'. (column 14 of order_by)
+          Invalid order_by clause 'metrics.loss up': expected ASC, DESC or the end, found 'up'. (column 14 of order_by)
         {"order_by":["start_time","Created DESC"]}
           `order_by` contains duplicate fields: ["start_time", "Created DESC"]
         {"max_results":50001}
