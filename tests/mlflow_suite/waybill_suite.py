@@ -1,7 +1,7 @@
 """pytest plugin: MLflow's own HTTP tests against Waybill, each test against a fresh server.
 
-MLflow's tests start their server in-process. This replaces the three names by which they do it,
-before the test modules import them; everything else of the tests stays as it is.
+MLflow's tests start their server in-process. This replaces the names by which they do it; everything
+else of the tests stays as it is.
 """
 
 import contextlib
@@ -44,7 +44,7 @@ def initialize_backend_stores(*_, default_artifact_root=None, **__):
 class ServerThread:
     """In place of MLflow's class of this name: `waybill serve` on its port, with its own data."""
 
-    def __init__(self, _app, port, root=None):
+    def __init__(self, _app, port, root=None, flags=()):
         self.url = f"http://127.0.0.1:{port}"
         self.folder = tempfile.mkdtemp(prefix="waybill-mlflow-")
         self.log = Path(self.folder, "serve.log")
@@ -56,6 +56,7 @@ class ServerThread:
             *("--gateway-listen", f"127.0.0.1:{free_port()}"),
             *("--data-dir", f"{self.folder}/data"),
             "--no-deployer",
+            *flags,
         ]
         if root or artifact_root:
             self.command += ["--default-artifact-root", root or artifact_root]
@@ -94,6 +95,14 @@ def init_server(backend_uri, root_artifact_uri, extra_env=None, app=None, server
     """In place of MLflow's `_init_server`."""
     mlflow.set_tracking_uri(None)
     with ServerThread(app, free_port(), root=root_artifact_uri) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def run_mlflow_server(tmp_path):
+    """In place of `_run_mlflow_server` of MLflow's webhook tests, whose receiver is on this host."""
+    flags = ("--webhook-allow", "127.0.0.0/8", "--webhook-allow", "::1/128")
+    with ServerThread(None, free_port(), root=(tmp_path / "artifacts").as_uri(), flags=flags) as url:
         yield url
 
 
@@ -140,6 +149,8 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
+    if webhooks := sys.modules.get("tests.webhooks.test_e2e"):
+        webhooks._run_mlflow_server = run_mlflow_server
     left_out = {} if config.option.waybill_all else exceptions()
     for item in items:
         if reason := left_out.get(getattr(item, "originalname", None) or item.name):
