@@ -19,13 +19,13 @@ class Answer:
         return json.loads(self.body)
 
 
-def send(port, method, target, body=b"", headers=None, host=None, half_close=False):
+def send(port, method, target, body=b"", headers=None, host=None, half_close=False, timeout_s=30):
     """Sends one request, reads to the end. `headers` override the usual ones; None leaves one out."""
     fields = {"Host": host or f"127.0.0.1:{port}", "Connection": "close", "Content-Length": str(len(body))}
     fields.update(headers or {})
     head = f"{method} {target} HTTP/1.1\r\n"
     head += "".join(f"{name}: {value}\r\n" for name, value in fields.items() if value is not None)
-    with socket.create_connection(("127.0.0.1", port), timeout=120) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as connection:
         try:
             connection.sendall(head.encode("latin-1") + b"\r\n" + body)
             if half_close:

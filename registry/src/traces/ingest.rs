@@ -50,16 +50,6 @@ pub async fn link(app: &App, mut trace_ids: Vec<String>, run_id: &str) -> Result
     Ok(())
 }
 
-const SERVICE_NAME: &str = "service.name";
-
-/// Tools whose name MLflow keeps at the root span (`_KNOWN_SERVICE_NAMES` in mlflow/server/otel_api.py).
-const KNOWN_TOOLS: &[&str] = &["claude-code", "codex_cli_rs", "codex_vscode", "gemini-cli", "qwen-code"];
-
-fn known_tool(resource: &[(String, Value)]) -> Option<Value> {
-    let (_, name) = resource.iter().find(|(key, _)| key == SERVICE_NAME)?;
-    KNOWN_TOOLS.contains(&name.as_text()?).then(|| name.clone())
-}
-
 /// What one request says of one trace.
 #[derive(Debug)]
 struct Batch {
@@ -187,6 +177,16 @@ fn resource_tags(resource: &[(String, Value)]) -> Pairs {
         }
     }
     tags
+}
+
+const SERVICE_NAME: &str = "service.name";
+
+/// Tools whose name MLflow keeps at the root span (`_KNOWN_SERVICE_NAMES` in mlflow/server/otel_api.py).
+const KNOWN_TOOLS: &[&str] = &["claude-code", "codex_cli_rs", "codex_vscode", "gemini-cli", "qwen-code"];
+
+fn known_tool(resource: &[(String, Value)]) -> Option<Value> {
+    let (_, name) = resource.iter().find(|(key, _)| key == SERVICE_NAME)?;
+    KNOWN_TOOLS.contains(&name.as_text()?).then(|| name.clone())
 }
 
 /// Tags that no request could set are left out.

@@ -1,6 +1,6 @@
 //! Text to comparisons, without knowing what is searched.
 
-use super::{Problem, resolve::short};
+use super::{Problem, short};
 use crate::search::Op;
 use std::ops::Range;
 use winnow::{

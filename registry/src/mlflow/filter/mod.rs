@@ -104,11 +104,8 @@ pub fn equality(text: &str) -> Result<(String, String, String), MlflowError> {
     let refuse = |problem: Problem| problem.in_text("filter", text);
     let mut comparisons = grammar::filter(text, INVALID_CLAUSES).map_err(refuse)?;
     let (Some(only), true) = (comparisons.pop(), comparisons.is_empty()) else {
-        let shown: String = text.chars().take(100).collect();
-        return Err(refuse(Problem::new(
-            0,
-            format!("Invalid filter: '{shown}'. Expected one filter clause"),
-        )));
+        let complaint = format!("Invalid filter: '{}'. Expected one filter clause", short(text));
+        return Err(refuse(Problem::new(0, complaint)));
     };
     if only.op != crate::search::Op::Eq {
         return Err(refuse(Problem::new(only.op_at, "Invalid comparator, only '=' operator is supported")));
@@ -127,6 +124,11 @@ fn check_length(what: &str, text: &str) -> Result<(), MlflowError> {
         )));
     }
     Ok(())
+}
+
+/// As much of a caller's text as an error repeats.
+fn short(text: &str) -> String {
+    text.chars().take(100).collect()
 }
 
 /// What is wrong, and where.

@@ -4,7 +4,7 @@
 use super::{
     Grammar, Problem,
     grammar::{Comparison, Identifier, OrderClause, Value},
-    traces,
+    short, traces,
 };
 use crate::search::{Attribute, Condition, DatasetField, Field, Kind, Op, Operand, Order};
 
@@ -297,11 +297,6 @@ fn list(field: &Field, items: Vec<Value>, at: usize, written: &str) -> Result<Op
         }
         _ => Ok(Operand::Texts(texts)),
     }
-}
-
-/// As much of a caller's text as an error repeats.
-pub(super) fn short(text: &str) -> String {
-    text.chars().take(100).collect()
 }
 
 pub(super) fn name(op: Op) -> &'static str {

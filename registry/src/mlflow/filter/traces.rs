@@ -4,7 +4,8 @@
 use super::{
     Grammar, Problem,
     grammar::{Comparison, Identifier, Value},
-    resolve::{NUMERIC, attribute, check_pattern, expected_text, name, one_of, operand, short},
+    resolve::{NUMERIC, attribute, check_pattern, expected_text, name, one_of, operand},
+    short,
 };
 use crate::search::{Attribute, Condition, Field, Kind, Op, Operand, TraceField};
 
