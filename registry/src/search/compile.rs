@@ -95,11 +95,6 @@ fn exists(
         sql.push(")");
         return;
     }
-    if condition.or_absent {
-        sql.push("(");
-        has(sql, false);
-        sql.push(") OR ");
-    }
     has(sql, true);
     sql.push(" AND ");
     value(sql, condition);
@@ -107,9 +102,6 @@ fn exists(
         measured_on(sql, "c", &query.datasets);
     }
     sql.push(")");
-    if condition.or_absent {
-        sql.push(")");
-    }
 }
 
 /// Appends the comparison of a child's value; of metrics NaN differs from everything.

@@ -63,7 +63,7 @@ fn way<'q>(entity: &Entity, condition: &'q Condition) -> Option<Way<'q>> {
     let listed = equal || condition.op == Op::In;
     let ranged = equal || matches!(condition.op, Op::Lt | Op::Le | Op::Gt | Op::Ge);
     let child = |child: Option<Child>, key: &'q str| {
-        child.filter(|child| child.indexed && !condition.or_absent).map(|child| Way::Child(child, key))
+        child.filter(|child| child.indexed).map(|child| Way::Child(child, key))
     };
     match &condition.field {
         Field::Metric(key) if ranged => child(entity.metrics, key),

@@ -56,8 +56,6 @@ pub struct Condition {
     pub field: Field,
     pub op: Op,
     pub operand: Operand,
-    /// Whether rows that lack the tag or param match too.
-    pub or_absent: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -28,7 +28,7 @@ fn child<'q>(entity: &Entity, condition: &'q Condition) -> Option<(Child, &'q st
 /// Whether an index holds what the condition compares.
 pub(super) fn can_drive(entity: &Entity, condition: &Condition) -> bool {
     // What lacks a value is in no index of values.
-    if condition.or_absent || condition.op == Op::IsNull {
+    if condition.op == Op::IsNull {
         return false;
     }
     match condition.field {

@@ -108,7 +108,7 @@ fn orders() -> Vec<Vec<Order>> {
 }
 
 fn condition(field: Field, op: Op, operand: Operand) -> Condition {
-    Condition { field, op, operand, or_absent: false }
+    Condition { field, op, operand }
 }
 
 fn query(conditions: Vec<Condition>, orders: Vec<Order>) -> Query {

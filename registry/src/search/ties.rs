@@ -111,7 +111,7 @@ impl Select<'_> {
             Key::Float(bits) => Operand::Float(f64::from_bits(*bits)),
             Key::Nan | Key::Missing => return Ok(None),
         };
-        let equal = Condition { field: order.field.clone(), op: Op::Eq, operand, or_absent: false };
+        let equal = Condition { field: order.field.clone(), op: Op::Eq, operand };
         let most = driver::rows_max(conn, self.entity, self.limit).await?;
         let few = driver::fewest(conn, self.entity, self.query, self.bases, &[&equal], most).await?;
         Ok(few.is_none().then_some((value, equal)))

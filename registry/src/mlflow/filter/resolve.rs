@@ -28,7 +28,7 @@ pub(super) fn condition(grammar: &Grammar, comparison: Comparison) -> Result<Con
     let operand = operand(grammar, &field, comparison)?;
     check_operator(grammar, &field, op, op_at)?;
     check_pattern(op, &operand, value_at)?;
-    Ok(Condition { field, op, operand, or_absent: false })
+    Ok(Condition { field, op, operand })
 }
 
 /// A pattern that the engines can run.

@@ -38,7 +38,7 @@ pub(super) fn condition(grammar: &Grammar, comparison: Comparison) -> Result<Con
         );
         return Err(Problem::new(at, text));
     }
-    Ok(Condition { field, op, operand, or_absent: false })
+    Ok(Condition { field, op, operand })
 }
 
 pub(super) fn order_field(grammar: &Grammar, identifier: &Identifier) -> Result<Field, Problem> {

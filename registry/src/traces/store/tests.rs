@@ -102,7 +102,7 @@ fn quality() -> Field {
 }
 
 fn condition(field: Field, op: Op, operand: Operand) -> Condition {
-    Condition { field, op, operand, or_absent: false }
+    Condition { field, op, operand }
 }
 
 fn text(value: &str) -> Operand {
