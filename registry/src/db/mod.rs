@@ -49,6 +49,12 @@ impl Engine {
         matches!(self, Self::Postgres)
     }
 
+    /// Whether two tables are joined by reading both in order, where SQLite looks up each row of one in
+    /// the other.
+    pub const fn merges_tables(self) -> bool {
+        matches!(self, Self::Postgres)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Sqlite => "sqlite",

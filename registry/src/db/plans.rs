@@ -55,7 +55,10 @@ impl Plan {
     /// of what an expression's index finds.
     pub fn beyond_index(&self) -> Option<&str> {
         let beyond = |line: &&String| match self.engine {
-            Engine::Sqlite => !line.contains("USING COVERING INDEX"),
+            // Tables without row numbers lie in their primary keys.
+            Engine::Sqlite => {
+                !["USING COVERING INDEX", "USING PRIMARY KEY"].iter().any(|whole| line.contains(whole))
+            }
             Engine::Postgres => false,
         };
         self.lines.iter().filter(|line| line.starts_with('S')).find(beyond).map(String::as_str)

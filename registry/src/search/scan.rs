@@ -1,5 +1,7 @@
-//! The rows that meet a condition that no index seeks, e.g. a LIKE: found by looking at all values of
-//! its key, which lie together in an index, before rows that lie apart are read one by one.
+//! The rows that meet a condition that no index seeks. A LIKE is looked for among all values of its
+//! key, which lie together in an index, before rows that lie apart are read one by one. Rows that lack
+//! a key are in no index of its values: they are looked for in the order in which rows are made, which
+//! is that of the children's primary keys as well.
 
 use super::{
     compile,
@@ -14,6 +16,9 @@ const SCANNED_MAX: usize = 4;
 /// To look at a value in its index costs a thirtieth of what it costs in a row that an order gives:
 /// where more rows than this for each of the page match, the order gives a full page sooner.
 const ROWS_PER_WANTED: usize = 30;
+/// The same of rows that lack a key, where the page's order is that in which they are made: to merge
+/// tables costs half of what that order does.
+const LACKING_PER_WANTED_AS_MADE: usize = 2;
 
 fn child<'q>(entity: &Entity, condition: &'q Condition) -> Option<(Child, &'q str)> {
     let (child, key) = match &condition.field {
@@ -25,12 +30,8 @@ fn child<'q>(entity: &Entity, condition: &'q Condition) -> Option<(Child, &'q st
     child.filter(|child| child.indexed).map(|child| (child, key.as_str()))
 }
 
-/// Whether an index holds what the condition compares.
+/// Whether indexes hold what the condition compares.
 pub(super) fn can_drive(entity: &Entity, condition: &Condition) -> bool {
-    // What lacks a value is in no index of values.
-    if condition.op == Op::IsNull {
-        return false;
-    }
     match condition.field {
         Field::Attribute(attribute) => {
             matches!(attribute.indexed, Indexed::Prefix | Indexed::Whole)
@@ -53,19 +54,86 @@ pub(super) async fn rows(
     if conditions.is_empty() {
         return Ok(None);
     }
-    let most = most.min((limit.saturating_mul(ROWS_PER_WANTED)) as i64);
-    let mut few = None;
-    conn.expect_many_rows(true).await?;
-    for condition in conditions.iter().take(SCANNED_MAX) {
-        let sql = statement(conn.engine(), entity, query, bases, condition, most);
-        let found: Vec<(i64,)> = conn.generated(sql).all().await?;
-        if (found.len() as i64) < most {
-            few = Some(found.into_iter().map(|(key,)| key).collect());
-            break;
+    let engine = conn.engine();
+    let (lacking, valued): (Vec<&Condition>, Vec<&Condition>) =
+        conditions.iter().take(SCANNED_MAX).partition(|condition| condition.op == Op::IsNull);
+    if !valued.is_empty() {
+        let most = most.min(limit.saturating_mul(ROWS_PER_WANTED) as i64);
+        conn.expect_many_rows(true).await?;
+        let statements = valued.into_iter().map(|c| statement(engine, entity, query, bases, c, most));
+        let few = first_of_few(conn, statements, most).await?;
+        conn.expect_many_rows(false).await?;
+        if few.is_some() {
+            return Ok(few);
         }
     }
-    conn.expect_many_rows(false).await?;
-    Ok(few)
+    let per_wanted = match (is_as_made(entity, query), engine.merges_tables()) {
+        (false, _) => ROWS_PER_WANTED,
+        (true, true) => LACKING_PER_WANTED_AS_MADE,
+        // The order itself looks at the same rows in the same way.
+        (true, false) => return Ok(None),
+    };
+    let most = most.min(limit.saturating_mul(per_wanted) as i64);
+    let statements = lacking.into_iter().filter_map(|c| lacking_rows(engine, entity, query, bases, c, most));
+    first_of_few(conn, statements, most).await
+}
+
+/// Whether the page's order is that in which rows are made.
+fn is_as_made(entity: &Entity, query: &Query) -> bool {
+    let first = query.orders.first().map(|order| &order.field);
+    first.is_none_or(|first| as_made(entity).is_some_and(|made| *first == Field::Attribute(made)))
+}
+
+/// The attribute in whose order rows are made.
+fn as_made(entity: &Entity) -> Option<&'static Attribute> {
+    entity.natural.first().and_then(|(name, _)| entity.attribute(name))
+}
+
+/// What the first statement gives that gives fewer than `most` rows.
+async fn first_of_few(
+    conn: &mut Conn,
+    statements: impl Iterator<Item = Sql> + Send,
+    most: i64,
+) -> Result<Option<Vec<i64>>, DbError> {
+    for sql in statements {
+        let found: Vec<(i64,)> = conn.generated(sql).all().await?;
+        if (found.len() as i64) < most {
+            return Ok(Some(found.into_iter().map(|(key,)| key).collect()));
+        }
+    }
+    Ok(None)
+}
+
+/// The first `most` rows that lack the key that the condition names.
+fn lacking_rows(
+    engine: Engine,
+    entity: &Entity,
+    query: &Query,
+    bases: &[Base<'_>],
+    condition: &Condition,
+    most: i64,
+) -> Option<Sql> {
+    let (child, key) = child(entity, condition)?;
+    let mut sql = Sql::new(engine, "");
+    for (number, base) in bases.iter().enumerate() {
+        sql.push(if number == 0 { "SELECT " } else { " UNION ALL SELECT " });
+        sql.push(entity.key).push(" AS owner FROM ");
+        sql.push_table(entity.table, as_made(entity).and_then(|made| entity.walk(made, true)));
+        sql.push(" WHERE NOT EXISTS (SELECT 1 FROM ").push(child.table).push(" c WHERE c.");
+        sql.push(child.owner).push(" = ").push(entity.key).push(" AND c.key = ").bind(key);
+        if entity.scope.is_some() {
+            sql.push(" AND ");
+            compile::scope(&mut sql, "c.experiment_id", query);
+        }
+        sql.push(")");
+        if let Some(column) = entity.scope {
+            sql.push(" AND ");
+            compile::scope(&mut sql, column, query);
+        }
+        base(&mut sql);
+    }
+    sql.push(" LIMIT ").bind(most);
+    Some(sql)
 }
 
 /// The first `most` rows that meet the condition.

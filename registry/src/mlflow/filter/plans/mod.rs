@@ -72,6 +72,7 @@ const RUNS: &[Shape] = &[
     shape("attributes.run_name LIKE '%none%'", &[], "runs_named|runs_status"),
     shape("attributes.status != 'FINISHED'", &["metrics.acc"], "runs_status"),
     shape("tags.nope IS NULL", &[], "runs_started"),
+    shape("tags.team IS NULL", &["metrics.acc"], "runs_started|tags_"),
     shape("metrics.loss < 0.5 AND params.kind = 'v1' AND tags.team = 'v1'", &["metrics.acc DESC"], "_value"),
 ];
 
@@ -220,8 +221,10 @@ async fn plans(conn: &mut Conn) -> Vec<Plan> {
 
 fn growing<'p>(plans: &'p [Plan], walk: &str) -> Option<&'p str> {
     plans.iter().find_map(|plan| {
-        // All values of a key are looked at.
-        if ["SELECT c.owner", "SELECT DISTINCT c.owner"].iter().any(|start| plan.text.starts_with(start)) {
+        // All values of a key are looked at, or all rows that may lack it.
+        let scans =
+            ["SELECT c.owner", "SELECT DISTINCT c.owner", "SELECT r.rid AS owner", "SELECT t.tid AS owner"];
+        if scans.iter().any(|start| plan.text.starts_with(start)) {
             return plan.beyond_index();
         }
         // What a condition's index found, or the page's own rows, may be sorted.
