@@ -1,5 +1,6 @@
 //! `waybill`: the registry, the deployer, the gateway and everything that talks to them.
 
+mod allocator;
 mod archive;
 mod cli;
 mod commands;
@@ -16,6 +17,7 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    allocator::bound_arenas();
     let cli = cli::Cli::parse();
     let context = context::Context::new(&cli.global);
     let outcome = tokio::runtime::Builder::new_multi_thread()
