@@ -32,6 +32,9 @@ fn child<'q>(entity: &Entity, condition: &'q Condition) -> Option<(Child, &'q st
 
 /// Whether indexes hold what the condition compares.
 pub(super) fn can_drive(entity: &Entity, condition: &Condition) -> bool {
+    if condition.op == Op::IsNull {
+        return child(entity, condition).is_some() && as_made(entity).is_some();
+    }
     match condition.field {
         Field::Attribute(attribute) => {
             matches!(attribute.indexed, Indexed::Prefix | Indexed::Whole)
@@ -74,7 +77,7 @@ pub(super) async fn rows(
         (true, false) => return Ok(None),
     };
     let most = most.min(limit.saturating_mul(per_wanted) as i64);
-    let statements = lacking.into_iter().filter_map(|c| lacking_rows(engine, entity, query, bases, c, most));
+    let statements = lacking.into_iter().map(|c| statement(engine, entity, query, bases, c, most));
     first_of_few(conn, statements, most).await
 }
 
@@ -104,38 +107,6 @@ async fn first_of_few(
     Ok(None)
 }
 
-/// The first `most` rows that lack the key that the condition names.
-fn lacking_rows(
-    engine: Engine,
-    entity: &Entity,
-    query: &Query,
-    bases: &[Base<'_>],
-    condition: &Condition,
-    most: i64,
-) -> Option<Sql> {
-    let (child, key) = child(entity, condition)?;
-    let mut sql = Sql::new(engine, "");
-    for (number, base) in bases.iter().enumerate() {
-        sql.push(if number == 0 { "SELECT " } else { " UNION ALL SELECT " });
-        sql.push(entity.key).push(" AS owner FROM ");
-        sql.push_table(entity.table, as_made(entity).and_then(|made| entity.walk(made, true)));
-        sql.push(" WHERE NOT EXISTS (SELECT 1 FROM ").push(child.table).push(" c WHERE c.");
-        sql.push(child.owner).push(" = ").push(entity.key).push(" AND c.key = ").bind(key);
-        if entity.scope.is_some() {
-            sql.push(" AND ");
-            compile::scope(&mut sql, "c.experiment_id", query);
-        }
-        sql.push(")");
-        if let Some(column) = entity.scope {
-            sql.push(" AND ");
-            compile::scope(&mut sql, column, query);
-        }
-        base(&mut sql);
-    }
-    sql.push(" LIMIT ").bind(most);
-    Some(sql)
-}
-
 /// The first `most` rows that meet the condition.
 fn statement(
     engine: Engine,
@@ -147,11 +118,20 @@ fn statement(
 ) -> Sql {
     let child = child(entity, condition);
     // Of a key with many values several may meet it.
-    let several = child.is_some_and(|(child, _)| child.latest.is_some());
+    let several = condition.op != Op::IsNull && child.is_some_and(|(child, _)| child.latest.is_some());
     let mut sql =
         Sql::new(engine, if several { "SELECT DISTINCT c.owner FROM (" } else { "SELECT c.owner FROM (" });
     match (&condition.field, child) {
         (Field::Attribute(attribute), _) => attribute_values(&mut sql, entity, query, bases, attribute),
+        (_, Some((child, key))) if condition.op == Op::IsNull => {
+            if let Some(made) = as_made(entity) {
+                attribute_values(&mut sql, entity, query, bases, made);
+            }
+            sql.push(") c WHERE NOT EXISTS (");
+            child_values(&mut sql, entity, query, child, key, false);
+            sql.push(" AND v.").push(child.owner).push(" = c.owner) LIMIT ").bind(most);
+            return sql;
+        }
         (field, Some((child, key))) => {
             child_values(&mut sql, entity, query, child, key, matches!(field, Field::Metric(_)));
         }
