@@ -1,6 +1,5 @@
 //! `waybill`: the registry, the deployer, the gateway and everything that talks to them.
 
-mod allocator;
 mod archive;
 mod cli;
 mod commands;
@@ -8,6 +7,7 @@ mod context;
 mod evidence;
 mod failure;
 mod output;
+mod process_memory;
 mod progress;
 mod rollout;
 mod serve;
@@ -17,7 +17,7 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    allocator::bound_arenas();
+    process_memory::bound_arenas();
     let cli = cli::Cli::parse();
     let context = context::Context::new(&cli.global);
     let outcome = tokio::runtime::Builder::new_multi_thread()
