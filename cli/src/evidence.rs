@@ -6,7 +6,7 @@ use futures::{StreamExt, TryStreamExt};
 use std::{collections::BTreeMap, sync::Arc};
 use waybill_client::{
     Client, ClientError,
-    api::ModelVersion,
+    api::{ModelVersion, Referrer},
     progress::{Progress, Step},
 };
 use waybill_proof::{
@@ -34,7 +34,7 @@ pub async fn fetch(
     }
     let manifest = client.manifest(&version.uid).await?;
     let mut referrers: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
-    for referrer in client.referrers(&version.uid).await? {
+    for referrer in Referrer::to_verify(client.referrers(&version.uid).await?) {
         let bytes = client.blob(&referrer.digest).await?;
         referrers.entry(referrer.artifact_type).or_default().push(bytes.to_vec());
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use waybill_proof::Digest;
+use waybill_proof::{Digest, media_type};
 
 /// A registered model: a name and its numbered versions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -180,6 +180,22 @@ pub struct Referrer {
     pub signed_by: Option<String>,
 }
 
+impl Referrer {
+    /// Of what is attached to a version, the oldest first, what a verification has to fetch: of the
+    /// statements about its run's end only the newest. A run that is opened again has one more each time.
+    pub fn to_verify(mut attached: Vec<Self>) -> Vec<Self> {
+        let is_end = |referrer: &Self| referrer.artifact_type == media_type::RUN_COMPLETED;
+        let newest = attached.iter().rposition(is_end);
+        let mut at = 0;
+        attached.retain(|referrer| {
+            let kept = !is_end(referrer) || Some(at) == newest;
+            at += 1;
+            kept
+        });
+        attached
+    }
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ReferrerList {
     pub referrers: Vec<Referrer>,
@@ -204,4 +220,31 @@ pub struct FoundLockfile {
     /// of another version without one that it trusts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_the_ends_of_a_run_the_newest_is_verified() {
+        let types = [
+            media_type::LOCKFILE,
+            media_type::RUN_COMPLETED,
+            media_type::PROVENANCE,
+            media_type::RUN_COMPLETED,
+        ];
+        let attached: Vec<Referrer> = (types.iter().zip(0..))
+            .map(|(artifact_type, created_at_ms)| Referrer {
+                artifact_type: (*artifact_type).to_owned(),
+                digest: Digest::of(b""),
+                size_bytes: 0,
+                created_at_ms,
+                signed_by: None,
+            })
+            .collect();
+        let times = |referrers: &[Referrer]| referrers.iter().map(|r| r.created_at_ms).collect::<Vec<_>>();
+        assert_eq!(times(&Referrer::to_verify(attached.clone())), [0, 2, 3]);
+        assert_eq!(times(&Referrer::to_verify(attached[..1].to_vec())), [0]);
+    }
 }

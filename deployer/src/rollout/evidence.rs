@@ -17,7 +17,7 @@ use waybill_proof::{
     verify::{self, Expected, VersionEvidence},
 };
 
-/// More referrers than any version has; each is fetched.
+/// More documents than any version has; each is fetched.
 const MAX_REFERRERS: usize = 500;
 /// Together; they are held in memory.
 const MAX_REFERRERS_BYTES: usize = 64 << 20;
@@ -122,15 +122,13 @@ where
 }
 
 async fn fetch(shared: &Shared, uid: &str) -> Result<BTreeMap<String, Vec<Vec<u8>>>, RolloutError> {
-    let referrers = shared.client.referrers(uid).await?;
+    let referrers = Referrer::to_verify(shared.client.referrers(uid).await?);
+    let too_many = |message: String| RolloutError::failed(reason::VERSION_NOT_DEPLOYABLE, message);
     if referrers.len() > MAX_REFERRERS {
-        return Err(RolloutError::failed(
-            reason::SIGNATURE_INVALID,
-            format!(
-                "the version has {} attached documents; expected at most {MAX_REFERRERS}",
-                referrers.len()
-            ),
-        ));
+        return Err(too_many(format!(
+            "the version has {} attached documents; expected at most {MAX_REFERRERS}",
+            referrers.len()
+        )));
     }
     let mut found: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
     let mut total_bytes = 0;
@@ -138,10 +136,9 @@ async fn fetch(shared: &Shared, uid: &str) -> Result<BTreeMap<String, Vec<Vec<u8
         let bytes = stored(|| shared.client.blob(&digest)).await?;
         total_bytes += bytes.len();
         if total_bytes > MAX_REFERRERS_BYTES {
-            return Err(RolloutError::failed(
-                reason::SIGNATURE_INVALID,
-                format!("the version's attached documents have more than {MAX_REFERRERS_BYTES} bytes"),
-            ));
+            return Err(too_many(format!(
+                "the version's attached documents have more than {MAX_REFERRERS_BYTES} bytes"
+            )));
         }
         if Digest::of(&bytes) != digest {
             return Err(RolloutError::failed(

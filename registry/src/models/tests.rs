@@ -11,7 +11,7 @@ use crate::{
     runs::{
         LoggedMetric, Metric, RunStatus,
         lifecycle::{self, StartRun, Update},
-        logging,
+        logging, store,
     },
     testing::{TestRegistry, cause, each_registry},
 };
@@ -289,6 +289,32 @@ async fn the_end_of_a_run_is_attested_once() {
         let again = (0..6).map(|_| provenance::attest(app, &run_id));
         futures::future::try_join_all(again).await.unwrap();
         assert_eq!(attested(&registry, &made.uid).await, 1, "the same end again says nothing new");
+        assert!(registry.verify(&made.uid, &made).await.passed());
+    })
+    .await;
+}
+
+/// As when the server is killed between the end and its attestation.
+#[tokio::test]
+async fn an_end_that_was_not_attested_is_at_the_next_start() {
+    each_registry(|registry| async move {
+        let app = registry.app();
+        let (run_id, asked) = started(&registry).await;
+        let made = register(app, cause(), asked).await.unwrap();
+        let end = async |end_time_ms| {
+            let sql = store::updating(app.db.engine(), &run_id, Some(RunStatus::Finished), Some(end_time_ms));
+            app.db.write_at_once(sql).await.unwrap();
+        };
+        for (ends, end_time_ms) in [(1, 9), (2, 4_000_000_000_000)] {
+            let metric = Metric { key: "loss".into(), value: 0.5, timestamp_ms: 1, step: ends };
+            let logged = LoggedMetric { metric, model_id: None, dataset_name: None, dataset_digest: None };
+            logging::metric(app, run_id.clone(), logged).await.unwrap();
+            end(end_time_ms).await;
+            for _ in 0..2 {
+                provenance::attest_missing(app).await.unwrap();
+                assert_eq!(attested(&registry, &made.uid).await as i64, ends);
+            }
+        }
         assert!(registry.verify(&made.uid, &made).await.passed());
     })
     .await;

@@ -15,4 +15,6 @@ pub use error::ProvenanceError;
 pub use evidence::{Draft, Evidence, registration_statement};
 pub use lineage::{logged_model_snapshot, run_snapshot};
 pub use rename::sign_again;
+#[cfg(test)]
+pub use run_end::attest_missing;
 pub use run_end::{attest, catch_up, run_ended};

@@ -38,7 +38,7 @@ pub fn run_ended(app: &App, run_id: &str) {
     });
 }
 
-/// Attests, in the background, what was not attested before the server stopped.
+/// Attests, in the background, the ends that were not attested before the server stopped.
 pub fn catch_up(app: &App) {
     let app = app.clone();
     tokio::spawn(async move {
@@ -48,8 +48,9 @@ pub fn catch_up(app: &App) {
     });
 }
 
-async fn attest_missing(app: &App) -> Result<(), ProvenanceError> {
-    let runs = store::runs_without_end(&mut app.db.read().await?, media_type::RUN_COMPLETED).await?;
+/// The newest end of each run, where nothing says it yet.
+pub async fn attest_missing(app: &App) -> Result<(), ProvenanceError> {
+    let runs = store::runs_with_unsaid_end(&mut app.db.read().await?, media_type::RUN_COMPLETED).await?;
     for run_id in runs {
         // One run that cannot be attested keeps the others from nothing.
         if let Err(error) = attest(app, &run_id).await {

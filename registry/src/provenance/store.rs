@@ -122,15 +122,19 @@ pub async fn under_lock_key(
     rows.into_iter().map(Row::read).collect()
 }
 
-/// Runs behind frozen versions of which nothing says how they ended. Nobody here saw those of imported
-/// versions end.
-pub async fn runs_without_end(conn: &mut Conn, artifact_type: &'static str) -> Result<Vec<String>, DbError> {
+/// Runs behind frozen versions of which nothing says how they ended, or nothing since they ended last, by
+/// the clock of whoever ended them. Nobody here saw those of imported versions end.
+pub async fn runs_with_unsaid_end(
+    conn: &mut Conn,
+    artifact_type: &'static str,
+) -> Result<Vec<String>, DbError> {
     let rows: Vec<(String,)> = conn
         .query(
             "SELECT DISTINCT v.run_id FROM model_versions v JOIN runs r ON r.run_id = v.run_id
              WHERE v.custody = 'frozen' AND v.deleted_at_ms IS NULL
                AND r.status IN ('FINISHED', 'FAILED', 'KILLED')
-               AND NOT EXISTS (SELECT 1 FROM referrers a WHERE a.uid = v.uid AND a.artifact_type = $1)
+               AND NOT EXISTS (SELECT 1 FROM referrers a WHERE a.uid = v.uid AND a.artifact_type = $1
+                                 AND a.created_at_ms >= COALESCE(r.end_time_ms, 0))
                AND NOT EXISTS (
                    SELECT 1 FROM imported_objects o WHERE o.kind = 'model_version' AND o.local_id = v.uid)",
         )
