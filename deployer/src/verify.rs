@@ -6,14 +6,23 @@ use crate::{
     gateway::routes::{RouteFileError, RouteTable},
     labels, rollout,
 };
+use futures::future::join_all;
 use std::{collections::BTreeSet, fs, io, path::Path, time::Duration};
+use tokio::{net::TcpStream, time::timeout};
 
 /// The engine is next door: it answers in milliseconds, or does not run.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
+/// A container's address is next door as well.
+const CONNECT_WAIT: Duration = Duration::from_secs(1);
+
+/// Revision and address of a container.
+type Place = (String, String);
 
 /// Holds every route of a deployer's folder whose container is not known to run where the route
-/// leads. Call it before a gateway serves the route file; the deployer puts the route back as soon
-/// as the container answers. Returns how many were held.
+/// leads. Where the engine does not tell, containers may well go on serving: a route is kept if
+/// something answers there whose every answer has to name the route's revision. Call it before a
+/// gateway serves the route file; the deployer puts the route back as soon as the container
+/// answers. Returns how many were held.
 pub async fn hold_unverified_routes(
     data_dir: &Path,
     routes_path: &Path,
@@ -29,13 +38,12 @@ pub async fn hold_unverified_routes(
     }
     let engine = DockerEngine::new(docker_host);
     let instance = fs::read_to_string(data_dir.join("instance")).unwrap_or_default();
-    let answer = tokio::time::timeout(ANSWER_WAIT, running(&engine, instance.trim())).await;
-    let running = match answer {
+    let places = match timeout(ANSWER_WAIT, running(&engine, instance.trim())).await {
         Ok(Ok(running)) => running,
-        Ok(Err(error)) => nothing_known(&error),
-        Err(_) => nothing_known(&"it did not answer in time"),
+        Ok(Err(error)) => answering(&table, &error).await,
+        Err(_) => answering(&table, &"it did not answer in time").await,
     };
-    let held = hold(&mut table, &running);
+    let held = hold(&mut table, &places);
     if held > 0 {
         tracing::warn!(held, "routes wait until their containers are seen to answer");
         table.generation += 1;
@@ -44,23 +52,35 @@ pub async fn hold_unverified_routes(
     Ok(held)
 }
 
-fn nothing_known(error: &dyn std::fmt::Display) -> BTreeSet<(String, String)> {
-    tracing::warn!(%error, "the engine does not tell which containers run");
-    BTreeSet::new()
+/// Where something answers, of which the gateway will see whether it is the route's revision.
+async fn answering(table: &RouteTable, error: &(dyn std::fmt::Display + Sync)) -> BTreeSet<Place> {
+    tracing::warn!(%error, "the engine does not tell which containers run; routes that are answered stay");
+    let backends = table.routes.iter().flat_map(|route| &route.backends).filter(|b| b.tells_revision);
+    let places = backends.map(|backend| async {
+        let answers = accepts_connections(&backend.upstream).await;
+        answers.then(|| (backend.revision_id.clone(), backend.upstream.clone()))
+    });
+    join_all(places).await.into_iter().flatten().collect()
 }
 
-/// Revision and address of each running container of ours.
-async fn running(engine: &dyn Engine, instance: &str) -> Result<BTreeSet<(String, String)>, EngineError> {
+/// Whether something listens at `http://HOST:PORT`.
+pub(crate) async fn accepts_connections(upstream: &str) -> bool {
+    let address = upstream.trim_start_matches("http://");
+    matches!(timeout(CONNECT_WAIT, TcpStream::connect(address)).await, Ok(Ok(_)))
+}
+
+/// Each running container of ours.
+async fn running(engine: &dyn Engine, instance: &str) -> Result<BTreeSet<Place>, EngineError> {
     let containers = engine.containers(&labels::of(instance, labels::SERVE)).await?;
     let targets = containers.iter().filter_map(rollout::upkeep::target_of);
     Ok(targets.map(|target| (target.revision_id, target.upstream)).collect())
 }
 
-fn hold(table: &mut RouteTable, running: &BTreeSet<(String, String)>) -> usize {
+fn hold(table: &mut RouteTable, places: &BTreeSet<Place>) -> usize {
     let mut held = 0;
     for route in &mut table.routes {
         let before = route.backends.len();
-        route.backends.retain(|b| running.contains(&(b.revision_id.clone(), b.upstream.clone())));
+        route.backends.retain(|b| places.contains(&(b.revision_id.clone(), b.upstream.clone())));
         held += usize::from(route.backends.len() < before);
     }
     held
@@ -98,15 +118,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_engine_that_is_away_vouches_for_nothing() {
+    async fn while_the_engine_is_away_what_answers_by_its_name_keeps_its_route() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("routes.json");
         let nowhere = Some("unix:///nonexistent/docker.sock");
-        assert_eq!(hold_unverified_routes(folder.path(), &path, nowhere).await.unwrap(), 0);
-        table().write_atomic(&path).unwrap();
-        assert_eq!(hold_unverified_routes(folder.path(), &path, nowhere).await.unwrap(), 2);
-        let now = RouteTable::read(&path).unwrap();
-        assert!(now.generation > 7 && now.routes.iter().all(|route| route.backends.is_empty()));
-        assert_eq!(hold_unverified_routes(folder.path(), &path, nowhere).await.unwrap(), 0);
+        let check = || hold_unverified_routes(folder.path(), &path, nowhere);
+        assert_eq!(check().await.unwrap(), 0);
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listening = format!("http://{}", listener.local_addr().unwrap());
+        let mut table = table();
+        for (route, (upstream, tells_revision)) in
+            table.routes.iter_mut().zip([(&listening, true), (&listening, false)])
+        {
+            route.backends[0].upstream.clone_from(upstream);
+            route.backends[0].tells_revision = tells_revision;
+        }
+        table.write_atomic(&path).unwrap();
+        assert_eq!(check().await.unwrap(), 1);
+        let left = || {
+            let now = RouteTable::read(&path).unwrap();
+            assert!(now.generation > 7);
+            now.routes.iter().map(|route| route.backends.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(left(), [1, 0], "nobody would notice that another container answers there");
+        drop(listener);
+        assert_eq!(check().await.unwrap(), 1);
+        assert_eq!(left(), [0, 0]);
+        assert_eq!(check().await.unwrap(), 0);
     }
 }

@@ -117,15 +117,19 @@ impl Jobs {
                 let token = token.clone();
                 tokio::spawn(async move { rollout::run(&shared, &order, &fence, &token).await })
             };
-            match work.await {
-                Ok(Ok(())) => {
-                    lock(&state).engine_away.remove(&order.rollout_id);
-                }
+            let outcome = work.await;
+            if !matches!(outcome, Ok(Err(RolloutError::EngineAway(_)))) {
+                // It got past the engine: a later failure of it counts from its own beginning.
+                lock(&state).engine_away.remove(&order.rollout_id);
+            }
+            match outcome {
+                Ok(Ok(())) => {}
                 Ok(Err(RolloutError::Aborted)) if token.is_cancelled() => {}
                 Ok(Err(RolloutError::EngineAway(error)))
                     if lock(&state).is_away_for(&order.rollout_id, shared.config.deadlines.engine) =>
                 {
                     let message = error.to_string();
+                    lock(&state).engine_away.remove(&order.rollout_id);
                     fail(&shared, &order.rollout_id, &fence, reason::ENGINE_UNAVAILABLE, &message).await;
                 }
                 Ok(Err(error)) => {

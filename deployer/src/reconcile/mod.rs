@@ -13,14 +13,11 @@ use crate::{
     registry::Stranger,
     rollout::{LogTarget, RolloutLog, now_ms, reason},
     shared::Shared,
+    verify::accepts_connections,
 };
 use jobs::Jobs;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
-use tokio::{
-    net::TcpStream,
-    sync::Notify,
-    time::{sleep, timeout},
-};
+use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
 use waybill_client::api::DesiredState;
 
@@ -30,8 +27,6 @@ const RETRY_WAIT: Duration = Duration::from_secs(1);
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(10);
 /// So many tries follow quickly: an engine that restarts is away for a moment.
 const QUICK_TRIES: u32 = 4;
-/// A container next door takes a connection at once, or is gone.
-const CONNECT_WAIT: Duration = Duration::from_secs(1);
 
 pub struct Reconciler {
     shared: Arc<Shared>,
@@ -201,9 +196,7 @@ impl Reconciler {
         let routing = &self.shared.routing;
         for (model, route) in routing.of(&self.environment) {
             let RouteState::To(target) = route else { continue };
-            let address = target.upstream.trim_start_matches("http://");
-            let connected = timeout(CONNECT_WAIT, TcpStream::connect(address)).await;
-            if matches!(connected, Ok(Ok(_))) {
+            if accepts_connections(&target.upstream).await {
                 continue;
             }
             let held = routing.set_if(&self.environment, &model, None, |now| now == Some(&target));
