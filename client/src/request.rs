@@ -80,8 +80,12 @@ impl Call {
     pub fn json(mut self, value: &impl Serialize) -> Self {
         self.body = serde_json::to_vec(value).expect("wire types serialise").into();
         self.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let key = uuid::Uuid::now_v7().to_string();
-        self.header(header::HeaderName::from_static("idempotency-key"), &key)
+        self.keyed(&uuid::Uuid::now_v7().to_string())
+    }
+
+    /// A write that is the same as every other one with this key, of another call too.
+    pub fn keyed(self, key: &str) -> Self {
+        self.header(header::HeaderName::from_static("idempotency-key"), key)
     }
 
     /// How long the whole call may take, the answer's body included.

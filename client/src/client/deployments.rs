@@ -78,13 +78,15 @@ impl Client {
         self.below_deployment(environment, model, "stopped").json(report).done().await
     }
 
+    /// Appends lines once, however often it is called with the same `batch` in a row.
     pub async fn append_log(
         &self,
         environment: &str,
         model: &str,
         lines: &AppendLog,
+        batch: &str,
     ) -> Result<(), ClientError> {
-        self.below_deployment(environment, model, "logs").json(lines).done().await
+        self.below_deployment(environment, model, "logs").json(lines).keyed(batch).done().await
     }
 
     /// Lines after a position, oldest first.

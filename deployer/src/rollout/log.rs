@@ -121,6 +121,7 @@ impl Writer {
             });
         }
         let count = lines.len();
+        let batch = uuid::Uuid::now_v7().to_string();
         for attempt in 1..=ATTEMPTS {
             let Some(fence) = self.fence.current() else {
                 break;
@@ -128,7 +129,7 @@ impl Writer {
             let append =
                 AppendLog { fence, rollout_id: self.target.rollout_id.clone(), lines: lines.clone() };
             let (environment, model) = (&self.target.environment, &self.target.model);
-            match self.client.append_log(environment, model, &append).await {
+            match self.client.append_log(environment, model, &append, &batch).await {
                 Ok(()) => return,
                 Err(error) if patience::may_pass(&error) && attempt < ATTEMPTS => {
                     tokio::time::sleep(RETRY_WAIT).await;
