@@ -115,6 +115,8 @@ mod tests {
             ("/test/iris//ping", "test", "iris", "//ping"),
             ("/test/iris/a%2Fb", "test", "iris", "/a%2Fb"),
             ("/test/iris/..a/b../...", "test", "iris", "/..a/b../..."),
+            ("/test/a%5Cb/ping", "test", "a\\b", "/ping"),
+            ("/test/.waybill/ping", "test", ".waybill", "/ping"),
             ("/test/iris%2Fx/ping", "test", "iris/x", "/ping"),
         ] {
             let target = split(path).unwrap();

@@ -143,8 +143,8 @@ impl RouteTable {
         let mut seen = HashSet::new();
         for (index, route) in self.routes.iter().enumerate() {
             let at = format!("routes[{index}]");
-            check_segment(&format!("{at}.environment"), &route.environment)?;
-            check_segment(&format!("{at}.model"), &route.model)?;
+            check_segment(&format!("{at}.environment"), &route.environment, &[".", "..", RESERVED_SEGMENT])?;
+            check_segment(&format!("{at}.model"), &route.model, &[".", ".."])?;
             if !seen.insert((&route.environment, &route.model)) {
                 return Err(invalid(
                     format!("{at}.model"),
@@ -209,16 +209,16 @@ pub(super) fn authority(upstream: &str) -> Option<(Host<String>, u16)> {
     Some((url.host()?.to_owned(), url.port_or_known_default()?))
 }
 
-fn check_segment(field: &str, value: &str) -> Result<(), RouteFileError> {
+fn check_segment(field: &str, value: &str, reserved: &[&str]) -> Result<(), RouteFileError> {
     let bad = value.is_empty()
-        || matches!(value, "." | ".." | RESERVED_SEGMENT)
-        || value.contains(['/', '\\'])
+        || reserved.contains(&value)
+        || value.contains('/')
         || value.chars().any(char::is_control);
     if bad {
         return Err(invalid(
             field.to_owned(),
             value,
-            "one path segment: not empty, no slash, no control character, not `.`, `..` or `.waybill`",
+            "one path segment: not empty, no slash, no control character, not `.` or `..`, nor `.waybill` first",
         ));
     }
     Ok(())
@@ -305,6 +305,12 @@ mod tests {
     fn names_the_field_that_cannot_be_served() {
         assert_eq!(refused_field(|t| t.routes[0].environment = ".waybill".into()), "routes[0].environment");
         assert_eq!(refused_field(|t| t.routes[0].model = "a/b".into()), "routes[0].model");
+        // Whatever a model may be called has an address.
+        for model in [".waybill", "a\\b", "100%", "my model"] {
+            let mut table = table();
+            table.routes[0].model = model.into();
+            table.check().unwrap();
+        }
         assert_eq!(refused_field(|t| t.routes[0].model = String::new()), "routes[0].model");
         assert_eq!(refused_field(|t| t.routes.push(t.routes[0].clone())), "routes[1].model");
         assert_eq!(
