@@ -26,6 +26,7 @@ mod native;
 pub mod promotion;
 pub mod provenance;
 mod python_json;
+mod redact;
 pub mod runs;
 pub mod search;
 mod service;

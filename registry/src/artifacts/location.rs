@@ -24,7 +24,8 @@ pub struct InvalidLocation {
 
 impl Location {
     pub fn parse(text: &str) -> Result<Self, InvalidLocation> {
-        let invalid = |detail: &str| InvalidLocation { url: text.to_owned(), detail: detail.to_owned() };
+        let invalid =
+            |detail: &str| InvalidLocation { url: crate::redact::url(text), detail: detail.to_owned() };
         let url = Url::parse(text).map_err(|e| invalid(&e.to_string()))?;
         if url.query().is_some() || url.fragment().is_some() {
             return Err(invalid("no query or fragment is taken"));

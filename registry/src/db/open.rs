@@ -6,6 +6,7 @@ use super::{
     migrate,
     writer::SqliteWriter,
 };
+use crate::redact;
 use serde::Serialize;
 use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -65,14 +66,14 @@ impl Db {
     /// to date.
     pub async fn open(url: &str) -> Result<Self, OpenError> {
         let db = connect(url, true).await?;
-        migrate::run(&db, &redact(url)).await?;
+        migrate::run(&db, &redact::url(url)).await?;
         Ok(db)
     }
 
     /// Brings the schema of a database up to date, and closes it again.
     pub async fn migrate(url: &str) -> Result<Migrated, OpenError> {
         let db = connect(url, true).await?;
-        let database_url = redact(url);
+        let database_url = redact::url(url);
         let schema_before = migrate::run(&db, &database_url).await?;
         let schema = db.schema_version();
         db.close().await;
@@ -83,10 +84,10 @@ impl Db {
     /// one whose schema is not this version's.
     pub async fn attach(url: &str) -> Result<Self, OpenError> {
         let db = connect(url, false).await?;
-        let read = |source| OpenError::Read { url: redact(url), source };
+        let read = |source| OpenError::Read { url: redact::url(url), source };
         let (found, expected) = (migrate::applied(&db).await.map_err(read)?, db.schema_version());
         if found != expected {
-            return Err(OpenError::OtherSchema { url: redact(url), found, expected });
+            return Err(OpenError::OtherSchema { url: redact::url(url), found, expected });
         }
         Ok(db)
     }
@@ -101,7 +102,7 @@ async fn connect(url: &str, create: bool) -> Result<Db, OpenError> {
     match url.split_once(':').map(|(scheme, _)| scheme) {
         Some("sqlite") => open_sqlite(url, create).await,
         Some("postgres" | "postgresql") => open_postgres(url).await,
-        _ => Err(OpenError::Url { url: redact(url), detail: "unknown scheme".into() }),
+        _ => Err(OpenError::Url { url: redact::url(url), detail: "unknown scheme".into() }),
     }
 }
 
@@ -151,7 +152,7 @@ fn check_sqlite(url: &str) -> Result<(), OpenError> {
 
 async fn open_postgres(url: &str) -> Result<Db, OpenError> {
     let options = PgConnectOptions::from_str(url)
-        .map_err(|e| OpenError::Url { url: redact(url), detail: e.to_string() })?
+        .map_err(|e| OpenError::Url { url: redact::url(url), detail: e.to_string() })?
         .application_name("waybill")
         // Our statements run for milliseconds; compiling one whose cost the planner overrates, as it
         // does for tables without statistics yet, takes longer than running it.
@@ -171,28 +172,16 @@ async fn open_postgres(url: &str) -> Result<Db, OpenError> {
 
 fn connect_error(url: &str, source: sqlx::Error) -> OpenError {
     if is_damaged(&source) {
-        return OpenError::Damaged { url: redact(url), detail: source.to_string() };
+        return OpenError::Damaged { url: redact::url(url), detail: source.to_string() };
     }
     if is_full(&source) {
-        return OpenError::Full { url: redact(url), source };
+        return OpenError::Full { url: redact::url(url), source };
     }
     let hint = match source {
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => " (is the server running, and the address right?)",
         _ => "",
     };
-    OpenError::Connect { url: redact(url), source, hint }
-}
-
-/// The URL without its password.
-fn redact(url: &str) -> String {
-    let Ok(mut parsed) = url::Url::parse(url) else {
-        return url.to_owned();
-    };
-    if parsed.password().is_some() {
-        // Fails only for URLs that cannot have a password.
-        let _ = parsed.set_password(Some("***"));
-    }
-    parsed.to_string()
+    OpenError::Connect { url: redact::url(url), source, hint }
 }
 
 #[cfg(test)]
