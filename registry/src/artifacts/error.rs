@@ -75,9 +75,25 @@ impl ArtifactError {
         Self::Store { key: key.into(), source: source.into() }
     }
 
+    /// A failure of the object store at `key`; a store that takes no more is told apart.
     pub(super) fn object(key: impl Into<String>, source: object_store::Error) -> Self {
+        if takes_no_more(&source) {
+            return Self::Full(source.into());
+        }
         Self::Store { key: key.into(), source: source.into() }
     }
+}
+
+/// Whether a store says that a quota or its disks are full. S3 has no code for it: these are Ceph's,
+/// MinIO's and `OpenStack`'s, which stand in the answer that the error repeats.
+fn takes_no_more(error: &object_store::Error) -> bool {
+    const CODES: [&str; 4] =
+        ["QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "507 Insufficient Storage"];
+    let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.any(|cause| {
+        let text = cause.to_string();
+        CODES.iter().any(|code| text.contains(code))
+    })
 }
 
 impl Failure for ArtifactError {
@@ -143,6 +159,10 @@ mod tests {
         let digest = Digest::of(b"");
         let (path, upload_id) = (String::new(), String::new());
         let io = |kind: std::io::ErrorKind| E::io("k", kind.into());
+        let denied = |answer: &str| {
+            let source = format!("Server returned non-2xx status code: {answer}").into();
+            E::object("k", object_store::Error::PermissionDenied { path: "k".into(), source })
+        };
         for (error, kind, code) in [
             (E::UnsafePath, Kind::Invalid, "PATH_INVALID"),
             (E::PathTooLong { what: "bytes", actual: 2, max: 1 }, Kind::Invalid, "PATH_TOO_LONG"),
@@ -163,6 +183,16 @@ mod tests {
             (E::Range { size_bytes: 1 }, Kind::RangeNotSatisfiable, "RANGE_NOT_SATISFIABLE"),
             (io(std::io::ErrorKind::StorageFull), Kind::InsufficientStorage, "CONTENT_STORE_FULL"),
             (io(std::io::ErrorKind::QuotaExceeded), Kind::InsufficientStorage, "CONTENT_STORE_FULL"),
+            (
+                denied("403 Forbidden: <Error><Code>QuotaExceeded</Code></Error>"),
+                Kind::InsufficientStorage,
+                "CONTENT_STORE_FULL",
+            ),
+            (
+                denied("403 Forbidden: <Error><Code>AccessDenied</Code></Error>"),
+                Kind::Internal,
+                "CONTENT_STORE_FAILED",
+            ),
             (io(std::io::ErrorKind::PermissionDenied), Kind::Internal, "CONTENT_STORE_FAILED"),
             (E::Damaged { digest, key: "k".into(), detail: "d".into() }, Kind::Internal, "BLOB_DAMAGED"),
             (E::NoUpload { upload_id: upload_id.clone() }, Kind::NotFound, "UPLOAD_NOT_FOUND"),
