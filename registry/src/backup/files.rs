@@ -62,13 +62,31 @@ impl HashedFile {
     }
 }
 
-/// Writes a small file that only its owner may read, durably. Fails when it exists.
+/// Writes a small file that only its owner may read, durably; it appears whole or not at all. Fails when
+/// it exists.
 pub fn write_new(path: &Path, bytes: &[u8]) -> Result<Digest, BackupError> {
-    let mut file = HashedFile::create(path)?;
+    let draft = draft_path(path);
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(BackupError::io("remove", &draft)(error));
+        }
+        _ => {}
+    }
+    let mut file = HashedFile::create(&draft)?;
     file.write(bytes)?;
     let digest = file.finish()?;
+    let linked = fs::hard_link(&draft, path).map_err(BackupError::io("create", path));
+    fs::remove_file(&draft).map_err(BackupError::io("remove", &draft))?;
+    linked?;
     sync_dir(path.parent().unwrap_or(path))?;
     Ok(digest)
+}
+
+/// Where a file lies until it is whole; what is left there by a process that was killed is in nobody's way.
+fn draft_path(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    path.with_file_name(name)
 }
 
 /// Fails with [`BackupError::Damaged`] when the file has another digest.
@@ -102,4 +120,22 @@ pub fn make_parent(path: &Path) -> Result<(), BackupError> {
 
 pub fn sync_dir(path: &Path) -> Result<(), BackupError> {
     File::open(path).and_then(|dir| dir.sync_all()).map_err(BackupError::io("sync", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_file_is_whole_or_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = key_path(folder.path(), "registry.pem");
+        make_parent(&path).unwrap();
+        // What a process leaves that is killed while it writes.
+        fs::write(draft_path(&path), "-----BEG").unwrap();
+        write_new(&path, b"whole").unwrap();
+        assert!(write_new(&path, b"other").is_err(), "it exists");
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing else is left");
+    }
 }
