@@ -31,7 +31,7 @@ enum KeysCommand {
     /// List the keys
     #[command(after_help = EXAMPLES)]
     Show,
-    /// Print a key as PEM
+    /// Print the keys of a role as PEM, the newest first: tools that read one take the first
     #[command(after_help = EXAMPLES)]
     Export {
         /// Whose key: `registry` signs versions, `deployer` signs lockfiles
@@ -39,7 +39,8 @@ enum KeysCommand {
         role: String,
     },
     /// Make the registry's signing key anew, where it was lost: `serve` refuses to do so by itself.
-    /// What the lost key signed can still be verified; who pinned it has to pin the new one too
+    /// What the lost key signed can still be verified; who pinned it has to pin the new one too, and
+    /// the deployer of `serve` goes on deploying it with --trusted-key, once for each of the two
     #[command(after_help = EXAMPLES)]
     Create {
         #[command(flatten)]
@@ -75,6 +76,11 @@ fn create(storage: StorageArgs, json: bool) -> Result<(), Failure> {
     }
     let hint = key.public_key().hint();
     output::line(format!("{} {} is a new key, hint {hint}", output::mark(true), path.display()));
+    output::line(
+        "Versions that the lost key signed are deployed and restored only if serve is told to trust both:\n  \
+         waybill keys export > trusted.pub    # once serve has run; compare the old key with your copy of it\n  \
+         waybill serve --trusted-key trusted.pub",
+    );
     Ok(())
 }
 
@@ -99,7 +105,7 @@ fn export(keys: &[PublicKeyInfo], role: &str, json: bool) -> Result<(), Failure>
         output::json(&of_role);
         return Ok(());
     }
-    for key in of_role {
+    for key in of_role.into_iter().rev() {
         // PEM ends with its own line feed; tools compare these bytes.
         output::bytes(key.public_key_pem.as_bytes());
     }
