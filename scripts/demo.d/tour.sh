@@ -17,7 +17,8 @@ tour_open() {
 tour_close() {
   local status=$? pid
   trap - EXIT INT TERM
-  for pid in $LOAD_PID $OTHER_PID $SERVER_PID; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null; done
+  # Ctrl-C reaches the servers too, and one that is ending when asked again ends with 1.
+  for pid in $LOAD_PID $OTHER_PID $SERVER_PID; do { kill "$pid" && wait "$pid"; } 2>/dev/null || true; done
   remove_containers
   if [ $status != 0 ] && [ $status != 130 ]; then
     [ -s "$WORK/SERVER_PID.log" ] && { echo "--- last lines of the server's log ($WORK/SERVER_PID.log)"; tail -15 "$WORK/SERVER_PID.log"; }
