@@ -43,6 +43,27 @@ def test_sampled_histories(charts, query):
     charts.same("GET", PAGES + "metrics/get-history-bulk-interval", {"metric_key": "loss", **query})
 
 
+def test_long_histories_end_where_the_run_does(runs):
+    """More steps than a chart has points, and values without steps."""
+    steps = {"long": range(3000), "flat": [0] * 3000}
+    for key, of_key in steps.items():
+        for first in range(0, 3000, 1000):
+            metrics = [
+                {"key": key, "value": number, "timestamp": number, "step": of_key[number]}
+                for number in range(first, first + 1000)
+            ]
+            runs.same("POST", "runs/log-batch", {"run_id": "$first", "metrics": metrics})
+    query = {"run_ids": ["$first"], "metric_key": "flat"}
+    ours = runs.subject.ask("GET", PAGES + "metrics/get-history-bulk-interval", query).json()["metrics"]
+    assert [metric["timestamp"] for metric in ours] == list(range(3000))
+    for query in ({"metric_key": "flat"}, {"metric_key": "long"}, {"metric_key": "long", "max_results": 320}):
+        query["run_ids"] = ["$first"]
+        sides = (runs.reference, runs.subject)
+        found = [side.ask("GET", PAGES + "metrics/get-history-bulk-interval", query).json() for side in sides]
+        theirs, ours = ([answer["metrics"][at]["value"] for at in (0, -1)] for answer in found)
+        assert ours == theirs == [0, 2999]
+
+
 def test_sampled_histories_need_a_metric(charts):
     charts.same("GET", PAGES + "metrics/get-history-bulk-interval", {"run_ids": ["$first"]})
     charts.same("GET", PAGES + "metrics/get-history-bulk-interval", {"run_ids": ["$first"], "metric_key": ""})

@@ -7,8 +7,10 @@ use super::{
 };
 use crate::app::App;
 
-/// Points of one run in a sampled history (`MAX_RESULTS_PER_RUN`).
-pub const POINTS_PER_RUN_MAX: usize = 2500;
+/// Steps of a sampled history (`MAX_RESULTS_PER_RUN`).
+pub const STEPS_MAX: usize = 2500;
+/// Values of one run at the steps of a sampled history (`MAX_RESULTS_GET_METRIC_HISTORY`).
+const VALUES_PER_RUN_MAX: i64 = 25_000;
 
 /// Values of a run.
 pub struct OfRun {
@@ -41,7 +43,8 @@ pub async fn whole(
 }
 
 /// Histories at about `points` steps of `range`, the same steps for every run, in the order of
-/// `run_ids`; the ends of each run are among them.
+/// `run_ids`; the ends of each run are among them. A run with very many values at these steps shows an
+/// even choice of them, the first and the last included.
 pub async fn sampled(
     app: &App,
     run_ids: Vec<String>,
@@ -66,7 +69,7 @@ pub async fn sampled(
     drop(all);
     let mut found = Vec::new();
     for (run_id, rid) in runs {
-        let metrics = store::at_steps(&mut conn, rid, key, &chosen, POINTS_PER_RUN_MAX as i64).await?;
+        let metrics = store::at_steps(&mut conn, rid, key, &chosen, VALUES_PER_RUN_MAX).await?;
         found.push(OfRun { run_id, metrics });
     }
     Ok(found)
@@ -81,7 +84,9 @@ fn sample(all: &[i64], ends: &[i64], range: Option<(i64, i64)>, points: usize) -
     let mut chosen: Vec<i64> = if within.len() <= points {
         within.to_vec()
     } else {
-        let spread = (0..points).filter_map(|index| within.get(index * within.len() / points));
+        // In floating point, as MLflow counts: the same steps.
+        let interval = within.len() as f64 / points as f64;
+        let spread = (0..points).filter_map(|index| within.get((index as f64 * interval) as usize));
         spread.chain(within.last()).copied().collect()
     };
     chosen.extend(ends.iter().filter(|step| (start..=end).contains(*step)));
@@ -102,6 +107,15 @@ mod tests {
         assert_eq!(sample(&twenty, &[0, 9, 0, 19], None, 5), [0, 4, 8, 9, 12, 16, 19]);
         assert_eq!(sample(&ten, &[0, 9], Some((3, 100)), 1), [3, 9]);
         assert!(sample(&ten, &[0, 9], Some((7, 3)), 5).is_empty());
+    }
+
+    /// `[int(i * (2512 / 2500)) for i in range(2500)]` has no 1884.
+    #[test]
+    fn steps_are_those_that_mlflow_counts() {
+        let all: Vec<i64> = (0..2512).collect();
+        let chosen = sample(&all, &[], None, 2500);
+        assert!(chosen.contains(&1883) && !chosen.contains(&1884));
+        assert_eq!((chosen.len(), chosen.last()), (2501, Some(&2511)));
     }
 
     #[test]

@@ -71,6 +71,38 @@ async fn a_long_history_comes_whole() {
     .await;
 }
 
+/// What is logged without steps is all at step 0.
+#[tokio::test]
+async fn a_chart_has_the_first_and_the_last_value_of_a_step() {
+    each_server(|server| async move {
+        let run_id = server.run().await;
+        let log = async |range: std::ops::Range<i64>| {
+            for first in range.step_by(1_000) {
+                let values: Vec<_> = (first..first + 1_000)
+                    .map(|time| json!({"key": "m", "value": time, "timestamp": time, "step": 0}))
+                    .collect();
+                let batch = json!({"run_id": run_id, "metrics": values});
+                assert_eq!(server.post("/runs/log-batch", &batch).await.status, 200);
+            }
+        };
+        let path =
+            format!("/metrics/get-history-bulk-interval?run_ids={run_id}&metric_key=m&max_results=320");
+        let times = async || -> Vec<i64> {
+            let body = server.get(&path).await.body;
+            let metrics = body["metrics"].as_array().unwrap().iter();
+            metrics.map(|metric| metric["timestamp"].as_i64().unwrap()).collect()
+        };
+        log(0..4_000).await;
+        assert_eq!(times().await, (0..4_000).collect::<Vec<_>>());
+        log(4_000..30_000).await;
+        let chosen = times().await;
+        assert_eq!((chosen.len(), chosen[0], chosen[25_000]), (25_001, 0, 29_999));
+        assert!(chosen.windows(2).all(|pair| pair[0] < pair[1] && pair[1] <= pair[0] + 2));
+        server
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn refusals() {
     each_server(|server| async move {

@@ -103,7 +103,7 @@ pub async fn sampled(app: &App, request: GetMetricHistoryBulkInterval) -> Result
             "GetMetricHistoryBulkInterval request must specify at most {RUNS_MAX} run_ids. Received {count} run_ids.{SEE_DOCS}"
         )));
     }
-    let most = histories::POINTS_PER_RUN_MAX;
+    let most = histories::STEPS_MAX;
     let points = usize::try_from(request.max_results.unwrap_or(most as i64)).unwrap_or(0);
     if !(1..=most).contains(&points) {
         return Err(MlflowError::invalid(format!("max_results must be between 1 and {most}.{SEE_DOCS}")));

@@ -64,22 +64,30 @@ pub async fn steps(conn: &mut Conn, rid: i64, key: &str) -> Result<Vec<i64>, DbE
     Ok(steps)
 }
 
-/// Values of one metric at `steps`, by step, timestamp and value. All steps in one statement: each
-/// reads the whole history.
+/// Values of one metric at `steps`, by step, timestamp and value; of more than `most` one more, spread
+/// evenly, the first and the last among them. All steps in one statement: each reads the whole history.
 pub async fn at_steps(
     conn: &mut Conn,
     rid: i64,
     key: &str,
     steps: &[i64],
-    limit: i64,
+    most: i64,
 ) -> Result<Vec<Metric>, DbError> {
     if steps.is_empty() {
         return Ok(Vec::new());
     }
-    let mut sql =
-        Sql::new(conn.engine(), "SELECT timestamp_ms, step, value, is_nan FROM metrics WHERE rid = ");
+    let mut sql = Sql::new(
+        conn.engine(),
+        "SELECT timestamp_ms, step, value, is_nan FROM (
+             SELECT timestamp_ms, step, value, is_nan, COUNT(*) OVER () AS total,
+                    ROW_NUMBER() OVER (ORDER BY step, timestamp_ms, value, is_nan) AS number
+             FROM metrics WHERE rid = ",
+    );
     sql.bind(rid).push(" AND key = ").bind(key).push(" AND step IN (").bind_keys(steps);
-    sql.push(") ORDER BY step, timestamp_ms, value, is_nan LIMIT ").bind(limit);
+    // The last row of each of `most` parts, and the first of all.
+    sql.push(")) AS found WHERE number = 1 OR number * ").bind(most);
+    sql.push(" / total <> (number - 1) * ").bind(most).push(" / total OR total <= ").bind(most);
+    sql.push(" ORDER BY number");
     let rows: Vec<(i64, i64, f64, bool)> = conn.generated(sql).all().await?;
     Ok(rows.into_iter().map(|row| metric(key, row)).collect())
 }
