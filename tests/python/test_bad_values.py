@@ -114,9 +114,6 @@ HOSTS = [
     "https://[::ffff:100.64.0.1]/x",
     "http://[64:ff9b::a9fe:a9fe]/x",
     "http://localhost:1/x",
-    "ftp://internal/x",
-    "sftp://internal/x",
-    "hdfs://internal:9000/x",
     "HTTP://internal/x",
 ]
 
@@ -129,6 +126,23 @@ def test_sources_on_other_hosts(values, source):
     refused(values.mlflow("POST", "model-versions/create", {"name": "prompts", "source": source, "tags": prompt}))
     if source.lower().startswith("http"):
         refused(values.mlflow("POST", "experiments/create", {"name": source, "artifact_location": source}))
+
+
+CLUSTERS = ["hdfs://internal:9000/x", "viewfs://cluster/x", "sftp://ann@internal/x", "ftp://internal/x"]
+
+
+@pytest.mark.parametrize("source", CLUSTERS)
+def test_sources_that_only_clients_reach(values, source):
+    """A version there is a pointer: handed back as posted, never followed, without proof."""
+    made = values.mlflow("POST", "model-versions/create", {"name": "values", "source": source})
+    assert made.status_code == 200, made.text
+    version = made.json()["model_version"]
+    assert version["source"] == source
+    file = {"name": "values", "version": version["version"], "path": "MLmodel"}
+    refused(requests.get(f"{values.url}/model-versions/get-artifact", params=file, timeout=60))
+    experiment = values.mlflow("POST", "experiments/create", {"name": source, "artifact_location": source})
+    assert experiment.status_code == 200, experiment.text
+    refused(values.mlflow("POST", "model-versions/create", {"name": "values", "source": source + "/../y"}))
 
 
 SCRIPTS = {

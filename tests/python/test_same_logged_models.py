@@ -41,10 +41,15 @@ def test_life(model):
     model.same("GET", "logged-models/$model")
 
 
-def test_long_values(model):
-    params = [{"key": "prompt", "value": "x" * 9000}]
+def test_long_values_and_keys_that_are_no_names(model):
+    params = [{"key": "prompt", "value": "x" * 9000}, {"key": "messages[0].role", "value": "user"}]
+    tags = [{"key": "card", "value": "y" * 20_000}, {"key": "owner(team)", "value": "é"}]
     model.same("POST", "logged-models/$model/params", {"model_id": "$model", "params": params})
+    model.same("PATCH", "logged-models/$model/tags", {"tags": tags})
     model.same("GET", "logged-models/$model")
+    made = {"experiment_id": "$experiment", "name": "odd", "params": params, "tags": tags}
+    model.same("POST", "logged-models", made, save={"odd": "model.info.model_id"})
+    model.same("GET", "logged-models/$odd")
 
 
 def test_a_model_knows_its_versions_but_not_their_copies(model):

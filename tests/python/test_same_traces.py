@@ -275,11 +275,31 @@ def test_metrics(many, body):
     many.same("POST", f"{V3}/metrics", {"experiment_ids": ["$experiment"], **body})
 
 
+@pytest.mark.parametrize("whole", [False, True], ids=["run", "experiment"])
+def test_what_a_deleted_run_said(traces, whole):
+    """An evaluation's run takes its assessments along, and does not bring them back."""
+    made = {"experiment_id": "$experiment", "run_name": "evaluation"}
+    traces.same("POST", "runs/create", made, save={"run": "run.info.run_id"})
+    traces.same("POST", V3, summary("tr-$unique"))
+    for saved, metadata in (("evaluated", {"mlflow.assessment.sourceRunId": "$run"}), ("kept", {"other": "x"})):
+        said = {"assessment_name": "good", "feedback": {"value": True}, "metadata": metadata}
+        said |= {"create_time": "2024-04-05T19:34:38Z", "last_update_time": "2024-04-05T19:34:39.5Z"}
+        said["source"] = {"source_type": "CODE", "source_id": "s"}
+        path = f"{V3}/tr-$unique/assessments"
+        traces.same("POST", path, {"assessment": said}, save={saved: "assessment.assessment_id"})
+    kind = {"experiment_id": "$experiment"} if whole else {"run_id": "$run"}
+    for change in ("delete", "restore"):
+        traces.same("POST", f"{'experiments' if whole else 'runs'}/{change}", kind)
+        traces.same("GET", f"{V3}/tr-$unique/assessments/$evaluated")
+        traces.same("GET", f"{V3}/tr-$unique/assessments/$kept")
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
         ("GET", f"{V3}/{NOBODY}", None),
         ("GET", f"{V2}/{NOBODY}/info", None),
+        ("GET", f"{V3}/get", {"trace_id": NOBODY}),
         ("PATCH", f"{V2}/{NOBODY}", {"timestamp_ms": 1, "status": "OK"}),
         ("PATCH", f"{V3}/tr-$unique/tags", {"key": "mlflow.trace.spansLocation", "value": "b"}),
         ("DELETE", f"{V3}/tr-$unique/tags", {"key": "never"}),

@@ -1,5 +1,7 @@
 """Tracking calls answer as MLflow's own server does: fields, defaults, codes, messages."""
 
+import json
+
 import pytest
 
 
@@ -142,10 +144,43 @@ def test_refused_searches(run, body):
     run.alike("POST", "runs/search", {"experiment_ids": ["$experiment"], **body})
 
 
+def test_a_run_is_made_with_tags_of_any_kind(experiment):
+    """MLflow checks the tags that are set later only."""
+    odd = {"owner(team)": "a", "git@sha": "x", "../up": "y", "mlflow.note.content": "long " * 4000}
+    tags = [{"key": key, "value": value} for key, value in {**odd, **{f"t{i}": "v" for i in range(120)}}.items()]
+    made = {"experiment_id": "$experiment", "run_name": "r", "start_time": 5, "tags": tags}
+    experiment.same("POST", "runs/create", made, save={"run": "run.info.run_id"})
+    experiment.same("GET", "runs/get", {"run_id": "$run"})
+
+
+def test_a_run_keeps_its_name(run):
+    run.same("POST", "runs/set-tag", {"run_id": "$run", "key": "mlflow.runName", "value": ""})
+    run.same("GET", "runs/get", {"run_id": "$run"})
+    tags = [{"key": "mlflow.runName", "value": name} for name in ("second", "")] + [{"key": "a", "value": ""}]
+    run.same("POST", "runs/log-batch", {"run_id": "$run", "tags": tags})
+    run.same("GET", "runs/get", {"run_id": "$run"})
+
+
+def test_a_long_history_of_models(run):
+    """Longer than a tag may be."""
+    for number in range(6):
+        flavors = {"python_function": {"loader_module": "m", "env": "x" * 2000}}
+        model = {"artifact_path": f"model{number}", "flavors": flavors, "utc_time_created": "2024-01-01 00:00:00"}
+        model |= {"model_uuid": f"{number:032}", "run_id": "0" * 32, "mlflow_version": "2.22.0"}
+        run.same("POST", "runs/log-model", {"run_id": "$run", "model_json": json.dumps(model)})
+    histories = []
+    for side in (run.reference, run.subject):
+        tags = side.ask("GET", "runs/get", {"run_id": "$run"}).json()["run"]["data"]["tags"]
+        history = next(tag["value"] for tag in tags if tag["key"] == "mlflow.log-model.history")
+        histories.append(json.loads(history))
+    assert histories[1] == histories[0] and len(histories[0]) == 6
+
+
 def test_a_param_is_written_once(run):
     run.same("POST", "runs/log-parameter", {"run_id": "$run", "key": "p", "value": "1"})
     run.same("POST", "runs/log-parameter", {"run_id": "$run", "key": "p", "value": "1"})
     run.same("POST", "runs/log-parameter", {"run_id": "$run", "key": "p", "value": "2"})
+    run.same("POST", "runs/log-batch", {"run_id": "$run", "params": [{"key": "p", "value": 'it\'s "2"\n'}]})
     run.same("GET", "runs/get", {"run_id": "$run"})
 
 

@@ -5,8 +5,9 @@ use super::ImportsError;
 use crate::runs::{KeyValue, validate};
 use std::collections::BTreeMap;
 
-/// Longest value of a tag or parameter in characters: the widest column that a source may have.
-pub const VALUE_MAX: usize = 100_000;
+/// Longest value of a tag or parameter in characters: the columns of a source's logged models have no
+/// limit of their own.
+pub const VALUE_MAX: usize = 1_000_000;
 /// Longest id of a source's object, in bytes: it is part of a database index.
 const ID_MAX_BYTES: usize = 1_200;
 const FINGERPRINT_MAX_BYTES: usize = 200;
@@ -42,11 +43,16 @@ pub fn short(field: &'static str, text: &str, max: usize) -> Result<(), ImportsE
     self::text(field, text)
 }
 
-/// Params or tags, by MLflow's rules for names.
+/// Params of runs, by MLflow's rules for names.
+pub fn named_pairs(field: &'static str, pairs: &BTreeMap<String, String>) -> Result<(), ImportsError> {
+    pairs.keys().try_for_each(|key| validate::name(field, key))?;
+    self::pairs(field, pairs)
+}
+
+/// Tags, or params of logged models. MLflow's rules for names are not those of everything that it stores.
 pub fn pairs(field: &'static str, pairs: &BTreeMap<String, String>) -> Result<(), ImportsError> {
     for (key, value) in pairs {
-        validate::name(field, key)?;
-        validate::length(field, key, validate::KEY_MAX)?;
+        short(field, key, validate::UNNAMED_KEY_MAX)?;
         short(field, value, VALUE_MAX)?;
     }
     Ok(())

@@ -69,7 +69,7 @@ fn check(brought: &ImportRun) -> Result<RunStatus, ImportsError> {
     check::short("user_id", &brought.user_id, 500)?;
     check::time("start_time_ms", brought.start_time_ms)?;
     check::time("end_time_ms", brought.end_time_ms.unwrap_or_default())?;
-    check::pairs("params", &brought.params)?;
+    check::named_pairs("params", &brought.params)?;
     check::pairs("tags", &brought.tags)?;
     let outputs = brought.model_outputs.iter().map(|output| &output.model_id);
     for model_id in brought.model_inputs.iter().chain(outputs) {

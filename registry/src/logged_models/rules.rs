@@ -25,7 +25,7 @@ const PAIRS_MAX: usize = 1000;
 pub async fn create(app: &App, mut new: NewModel) -> Result<LoggedModel, LoggedModelsError> {
     check_name(new.name.as_deref())?;
     check_params(&new.params)?;
-    check_tags(&mut new.tags)?;
+    check_tags(&new.tags)?;
     validate::length("model_type", &new.model_type, 500)?;
     validate::length("source_run_id", &new.source_run_id, 256)?;
     let name = new.name.take().unwrap_or_else(|| names::pick(app.ids.random()));
@@ -79,15 +79,15 @@ fn check_name(name: Option<&str>) -> Result<(), LoggedModelsError> {
 fn check_params(params: &[KeyValue]) -> Result<(), LoggedModelsError> {
     check_count(params.len())?;
     for param in params {
-        validate::param_key(param, "")?;
+        validate::unnamed_pair(param, "")?;
     }
     Ok(validate::unique_params(params)?)
 }
 
-fn check_tags(tags: &mut [KeyValue]) -> Result<(), LoggedModelsError> {
+fn check_tags(tags: &[KeyValue]) -> Result<(), LoggedModelsError> {
     check_count(tags.len())?;
     for tag in tags {
-        validate::tag(tag, "")?;
+        validate::unnamed_pair(tag, "")?;
     }
     Ok(())
 }
@@ -171,8 +171,8 @@ async fn add_params(
     Ok(store::add_params(tx, model.mid, model.experiment_id, params).await?)
 }
 
-pub async fn set_tags(app: &App, model_id: String, mut tags: Vec<KeyValue>) -> Result<(), LoggedModelsError> {
-    check_tags(&mut tags)?;
+pub async fn set_tags(app: &App, model_id: String, tags: Vec<KeyValue>) -> Result<(), LoggedModelsError> {
+    check_tags(&tags)?;
     app.db
         .write((model_id, tags), |tx, (model_id, tags)| {
             Box::pin(async move {

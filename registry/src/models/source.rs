@@ -9,8 +9,9 @@ use percent_encoding::percent_decode_str;
 
 /// Rounds of decoding before a source counts as a trick.
 const DECODE_ROUNDS_MAX: usize = 32;
-/// Schemes that make whoever follows them connect to a host of the poster's choice.
-const HOST_SCHEMES: [&str; 6] = ["http", "https", "ftp", "sftp", "hdfs", "viewfs"];
+/// Schemes that make whoever follows them ask a host of the poster's choice, as a browser or a script in
+/// its network would.
+const HOST_SCHEMES: [&str; 2] = ["http", "https"];
 /// Sources that MLflow's clients post for prompts, which have no files.
 const PROMPT_PLACEHOLDERS: [&str; 2] = ["dummy-source", "prompt-template"];
 
@@ -258,6 +259,8 @@ mod tests {
             ("models:/iris@champion", version(Which::Alias("champion".into()))),
             ("s3://bucket/x", Source::Remote),
             ("dbfs:/x", Source::Remote),
+            ("hdfs://host:9000/x", Source::Remote),
+            ("sftp://ann@host/x", Source::Remote),
             ("/a/./b/../c", Source::Local("/a/c".into())),
             ("file:///a/b", Source::Local("/a/b".into())),
             ("file:etc", Source::Local("etc".into())),
@@ -280,7 +283,6 @@ mod tests {
             "mlflow-artifacts:/",
             "http://169.254.169.254/latest",
             "https://host/x",
-            "ftp://host:8888/x",
             "s3://b/../x",
             "s3a://my_bucket/api/../../../",
             "dbfs:/run/artifacts/a%3f/../../../../",

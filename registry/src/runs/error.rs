@@ -1,5 +1,6 @@
 //! What can go wrong with experiments and runs, in MLflow's words.
 
+use super::store::Changed;
 use crate::{
     db::DbError,
     error::{Failure, Kind},
@@ -39,13 +40,62 @@ pub enum RunsError {
     )]
     ParamChanged { key: String, old: String, new: String, run_id: String },
     #[error(
-        "Changing param values is not allowed. Params were already logged='[{changes}]' for run ID='{run_id}'."
+        "Changing param values is not allowed. Params were already logged='[{}]' for run ID='{run_id}'.",
+        as_python(changes)
     )]
-    ParamsChanged { changes: String, run_id: String },
+    ParamsChanged { changes: Vec<Changed>, run_id: String },
     #[error("Logged model with ID '{0}' not found.")]
     NoModel(String),
     #[error(transparent)]
     PageToken(#[from] PageTokenError),
+}
+
+impl RunsError {
+    /// As it is said of a parameter that was logged by itself.
+    #[must_use]
+    pub fn of_one_param(self) -> Self {
+        match self {
+            Self::ParamsChanged { mut changes, run_id } if changes.len() == 1 => {
+                let Changed { key, old, new } = changes.remove(0);
+                Self::ParamChanged { key, old, new, run_id }
+            }
+            error => error,
+        }
+    }
+}
+
+/// A list of changes as Python's `repr` writes it.
+fn as_python(changes: &[Changed]) -> String {
+    let dicts = changes.iter().map(|Changed { key, old, new }| {
+        let (key, old, new) = (repr(key), repr(old), repr(new));
+        format!("{{'key': {key}, 'old_value': {old}, 'new_value': {new}}}")
+    });
+    dicts.collect::<Vec<_>>().join(", ")
+}
+
+/// A text as Python's `repr` writes it, but for what Unicode has no picture of beyond control characters.
+fn repr(text: &str) -> String {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let mut out = String::from(quote);
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c == quote => out.extend(['\\', c]),
+            c if c.is_control() => {
+                out.push_str("\\x");
+                out.extend(
+                    [u32::from(c) >> 4, u32::from(c) & 15]
+                        .map(|digit| char::from_digit(digit, 16).unwrap_or('0')),
+                );
+            }
+            c => out.push(c),
+        }
+    }
+    out.push(quote);
+    out
 }
 
 impl Failure for RunsError {
@@ -84,6 +134,24 @@ impl Failure for RunsError {
             Self::ParamChanged { .. } | Self::ParamsChanged { .. } => "PARAM_CHANGED",
             Self::NoModel(_) => "LOGGED_MODEL_NOT_FOUND",
             Self::PageToken(_) => "PAGE_TOKEN_INVALID",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each as Python 3 prints it.
+    #[test]
+    fn texts_are_quoted_as_python_quotes_them() {
+        for (text, expected) in [
+            ("adam", "'adam'"),
+            ("it's", "\"it's\""),
+            ("it's \"so\"", r#"'it\'s "so"'"#),
+            ("a\\b\nc\td\u{1}\u{9f}é", r"'a\\b\nc\td\x01\x9fé'"),
+        ] {
+            assert_eq!(repr(text), expected, "{text:?}");
         }
     }
 }

@@ -6,6 +6,7 @@ use super::{
 use crate::{
     app::App,
     search::{Page, Position, Query},
+    traces,
 };
 use std::path::PathBuf;
 
@@ -103,7 +104,7 @@ pub async fn rename(app: &App, experiment_id: i64, name: String) -> Result<(), R
         .await
 }
 
-/// Deletes the experiment and its runs; both can be restored.
+/// Deletes the experiment and its runs; both can be restored, but not what the runs said about traces.
 pub async fn delete(app: &App, experiment_id: i64) -> Result<(), RunsError> {
     move_to(app, experiment_id, Lifecycle::Deleted).await
 }
@@ -122,6 +123,9 @@ async fn move_to(app: &App, experiment_id: i64, stage: Lifecycle) -> Result<(), 
                 let found = store::experiment(tx, *experiment_id).await?;
                 if found.is_none_or(|experiment| experiment.lifecycle == *stage) {
                     return Err(RunsError::NoExperiment(*experiment_id));
+                }
+                if *stage == Lifecycle::Deleted {
+                    traces::store::delete_assessments_of_runs_in(tx, *experiment_id).await?;
                 }
                 Ok(store::set_experiment_lifecycle(tx, *experiment_id, *stage, *now_ms).await?)
             })

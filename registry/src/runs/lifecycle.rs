@@ -9,6 +9,7 @@ use crate::{
     db::{DbError, rows::rows_together},
     provenance,
     search::{Page, Position, Query},
+    traces,
 };
 
 /// The tag that holds a run's name.
@@ -26,11 +27,8 @@ pub struct StartRun {
 }
 
 pub async fn start(app: &App, mut request: StartRun) -> Result<RunDetails, RunsError> {
-    validate::batch(0, 0, request.tags.len())?;
     validate::user_id(&request.user_id)?;
-    for (i, tag) in request.tags.iter_mut().enumerate() {
-        validate::tag(tag, &format!("tags[{i}]"))?;
-    }
+    validate::tags_of_new(&request.tags)?;
     let name = name_of(app, &mut request)?;
     validate::length("run_name", &name, validate::TAG_VALUE_MAX)?;
     let tags = request.tags.clone();
@@ -206,7 +204,7 @@ pub(super) async fn rename(tx: &mut crate::db::Conn, run: &Run, name: &str) -> R
     Ok(())
 }
 
-/// Deletes a run; it can be restored. Deleting twice is fine.
+/// Deletes a run; it can be restored, but not what it said about traces. Deleting twice is fine.
 pub async fn delete(app: &App, run_id: String) -> Result<(), RunsError> {
     move_to(app, run_id, Lifecycle::Deleted).await
 }
@@ -221,6 +219,9 @@ async fn move_to(app: &App, run_id: String, stage: Lifecycle) -> Result<(), Runs
         .write(input, |tx, (run_id, stage, now_ms)| {
             Box::pin(async move {
                 let run = store::get(tx, run_id).await?.ok_or_else(|| RunsError::NoRun(run_id.clone()))?;
+                if *stage == Lifecycle::Deleted {
+                    traces::store::delete_assessments_of_run(tx, run_id).await?;
+                }
                 Ok(store::set_lifecycle(tx, run.rid, *stage, *now_ms).await?)
             })
         })

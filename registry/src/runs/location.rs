@@ -11,7 +11,7 @@ use std::{
 const LOCATION_MAX_CHARS: usize = 2048;
 /// Storage that MLflow's clients reach themselves, and local paths. Web addresses are not storage:
 /// `http(s)` would let a caller point a server at any host.
-const SCHEMES: [&str; 14] = [
+const SCHEMES: [&str; 15] = [
     "mlflow-artifacts",
     "file",
     "s3",
@@ -26,6 +26,7 @@ const SCHEMES: [&str; 14] = [
     "viewfs",
     "dbfs",
     "ftp",
+    "sftp",
 ];
 
 /// Checks the artifact location of a new experiment. A relative local path is taken from `cwd`.

@@ -45,7 +45,8 @@ pub async fn metric(app: &App, run_id: String, metric: LoggedMetric) -> Result<(
 
 pub async fn param(app: &App, run_id: String, mut param: KeyValue) -> Result<(), RunsError> {
     validate::param(&mut param, "")?;
-    write(app, Batch { run_id, params: vec![param], ..Batch::default() }).await
+    let batch = Batch { run_id, params: vec![param], ..Batch::default() };
+    write(app, batch).await.map_err(RunsError::of_one_param)
 }
 
 pub async fn tag(app: &App, run_id: String, mut tag: KeyValue) -> Result<(), RunsError> {
@@ -86,7 +87,7 @@ async fn refuse_changed(app: &App, batch: &Batch) -> Result<(), RunsError> {
     let mut conn = app.db.read().await?;
     let run = active_run(&mut conn, &batch.run_id).await?;
     let changed = store::changed_params(&mut conn, &run, &batch.params).await?;
-    unchanged(&run.run_id, &batch.params, changed)
+    unchanged(&run.run_id, changed)
 }
 
 async fn write_apart(app: &App, batch: Batch) -> Result<(), RunsError> {
@@ -110,31 +111,22 @@ async fn log_params(tx: &mut Conn, run: &Run, params: &[KeyValue]) -> Result<(),
         return Ok(());
     }
     let changed = store::log_params(tx, run, params).await?;
-    unchanged(&run.run_id, params, changed)
+    unchanged(&run.run_id, changed)
 }
 
-/// Refuses `params` of which some have `changed`, as MLflow words it.
-fn unchanged(run_id: &str, params: &[KeyValue], mut changed: Vec<store::Changed>) -> Result<(), RunsError> {
-    let run_id = run_id.to_owned();
-    match (changed.pop(), params) {
-        (None, _) => Ok(()),
-        (Some(store::Changed { key, old, new }), [_]) => {
-            Err(RunsError::ParamChanged { key, old, new, run_id })
-        }
-        (Some(last), _) => {
-            changed.push(last);
-            let say = |c: &store::Changed| {
-                format!("{{'key': '{}', 'old_value': '{}', 'new_value': '{}'}}", c.key, c.old, c.new)
-            };
-            let changes = changed.iter().map(say).collect::<Vec<_>>().join(", ");
-            Err(RunsError::ParamsChanged { changes, run_id })
-        }
+fn unchanged(run_id: &str, changes: Vec<store::Changed>) -> Result<(), RunsError> {
+    if changes.is_empty() {
+        return Ok(());
     }
+    Err(RunsError::ParamsChanged { changes, run_id: run_id.to_owned() })
 }
 
 async fn set_tags(tx: &mut Conn, run: &Run, tags: &[KeyValue]) -> Result<(), RunsError> {
-    store::set_tags(tx, run, tags).await?;
-    match tags.iter().rfind(|tag| tag.key == RUN_NAME_TAG && !tag.value.is_empty()) {
+    // A run keeps its name rather than have none.
+    let nameless = |tag: &KeyValue| tag.key == RUN_NAME_TAG && tag.value.is_empty();
+    let tags: Vec<KeyValue> = tags.iter().filter(|tag| !nameless(tag)).cloned().collect();
+    store::set_tags(tx, run, &tags).await?;
+    match tags.iter().rfind(|tag| tag.key == RUN_NAME_TAG) {
         Some(name) => lifecycle::rename(tx, run, &name.value).await,
         None => Ok(()),
     }

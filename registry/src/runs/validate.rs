@@ -6,6 +6,8 @@ use super::{
 };
 
 pub const KEY_MAX: usize = 250;
+/// Of keys that need not be names (`SqlLoggedModelTag.tag_key`).
+pub const UNNAMED_KEY_MAX: usize = 255;
 pub const PARAM_VALUE_MAX: usize = 6000;
 pub const TAG_VALUE_MAX: usize = 8000;
 pub const EXPERIMENT_NAME_MAX: usize = 500;
@@ -149,6 +151,23 @@ pub fn tag(tag: &mut KeyValue, path: &str) -> Result<(), RunsError> {
     length(&key, &tag.key, KEY_MAX)?;
     truncate(&mut tag.value, TAG_VALUE_MAX);
     Ok(())
+}
+
+/// Checks the tags that a run is made with.
+pub fn tags_of_new(tags: &[KeyValue]) -> Result<(), RunsError> {
+    if tags.len() > BATCH_ENTITIES_MAX {
+        return Err(invalid(format!(
+            "A run can be created with at most {BATCH_ENTITIES_MAX} tags. Got {}.",
+            tags.len()
+        )));
+    }
+    tags.iter().enumerate().try_for_each(|(i, tag)| unnamed_pair(tag, &format!("tags[{i}]")))
+}
+
+/// Checks a pair that MLflow keeps as it comes: a tag that a run is made with, what a logged model has. Its
+/// key is part of an index.
+pub fn unnamed_pair(pair: &KeyValue, path: &str) -> Result<(), RunsError> {
+    length(&join(path, "key"), &pair.key, UNNAMED_KEY_MAX)
 }
 
 /// Checks a run's parameter and cuts its value to what is kept.

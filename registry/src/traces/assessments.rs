@@ -111,6 +111,11 @@ impl Assessment {
         self.metadata.contains_key(metadata_key::SESSION)
     }
 
+    /// The run that made it, in an evaluation.
+    pub fn source_run_id(&self) -> Option<&str> {
+        self.metadata.get(metadata_key::SOURCE_RUN).map(String::as_str)
+    }
+
     /// The value as a number to add up, and whether it is one or only means yes or no.
     pub fn number(&self) -> (Option<f64>, bool) {
         match &self.value {

@@ -19,6 +19,9 @@ pub enum TracesError {
     Invalid(String),
     #[error("Trace with ID '{0}' not found.")]
     NoTrace(String),
+    /// Of a trace that is asked for with its spans.
+    #[error("Trace with ID {0} is not found.")]
+    NoTraceToGet(String),
     #[error("Trace with ID {0} is not fully exported yet, please try again later.")]
     NotExported(String),
     #[error("Trace data not stored in tracking store")]
@@ -54,6 +57,7 @@ impl Failure for TracesError {
             Self::Runs(error) => error.kind(),
             Self::Invalid(_) | Self::Pattern(_) | Self::PageToken(_) => Kind::Invalid,
             Self::NoTrace(_)
+            | Self::NoTraceToGet(_)
             | Self::NotExported(_)
             | Self::NoSpans
             | Self::NoTag { .. }
@@ -68,7 +72,7 @@ impl Failure for TracesError {
             Self::Db(error) => error.code(),
             Self::Runs(error) => error.code(),
             Self::Invalid(_) => "VALUE_INVALID",
-            Self::NoTrace(_) => "TRACE_NOT_FOUND",
+            Self::NoTrace(_) | Self::NoTraceToGet(_) => "TRACE_NOT_FOUND",
             Self::NotExported(_) => "TRACE_NOT_EXPORTED",
             Self::NoSpans => "SPANS_NOT_STORED",
             Self::NoTag { .. } => "TAG_NOT_FOUND",

@@ -67,7 +67,8 @@ pub async fn get(app: &App, trace_id: &str, partial: bool) -> Result<Trace, Trac
 
 async fn with_spans(app: &App, trace_id: &str) -> Result<Trace, TracesError> {
     let mut conn = app.db.snapshot().await?;
-    let info = existing(&mut conn, trace_id).await?;
+    let info = store::get(&mut conn, trace_id).await?;
+    let info = info.ok_or_else(|| TracesError::NoTraceToGet(trace_id.to_owned()))?;
     if !is_stored(&info) {
         return Err(TracesError::NoSpans);
     }

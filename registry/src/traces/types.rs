@@ -22,6 +22,8 @@ pub mod metadata_key {
     pub const SIZE_STATS: &str = "mlflow.trace.sizeStats";
     /// The summary has arrived: spans that follow do not change its times.
     pub const FINALIZED: &str = "mlflow.trace.infoFinalized";
+    /// Of an assessment: the run whose evaluation made it.
+    pub const SOURCE_RUN: &str = "mlflow.assessment.sourceRunId";
 }
 
 /// Values of [`tag_key::SPANS_LOCATION`].

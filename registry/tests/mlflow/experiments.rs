@@ -159,7 +159,7 @@ async fn refusals() {
         }
         400 {
           "error_code": "INVALID_PARAMETER_VALUE",
-          "message": "Invalid artifact location 'http://169.254.169.254/': scheme 'http' is not one of mlflow-artifacts, file, s3, r2, b2, gs, wasb, wasbs, abfs, abfss, hdfs, viewfs, dbfs, ftp."
+          "message": "Invalid artifact location 'http://169.254.169.254/': scheme 'http' is not one of mlflow-artifacts, file, s3, r2, b2, gs, wasb, wasbs, abfs, abfss, hdfs, viewfs, dbfs, ftp, sftp."
         }
         404 {
           "error_code": "RESOURCE_DOES_NOT_EXIST",

@@ -117,8 +117,8 @@ pub async fn insert_assessment(
             "INSERT INTO trace_assessments
                  (assessment_id, tid, experiment_id, kind, name, value_json, number, is_number, error_json,
                   source_type, source_id, span_id, rationale, metadata_json, overrides, valid, of_session,
-                  created_at_ms, updated_at_ms)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+                  created_at_ms, updated_at_ms, source_run_id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
              ON CONFLICT DO NOTHING",
         )
         .bind(assessment.assessment_id.clone())
@@ -140,6 +140,7 @@ pub async fn insert_assessment(
         .bind(assessment.is_of_session())
         .bind(assessment.created_at_ms)
         .bind(assessment.updated_at_ms)
+        .bind(assessment.source_run_id().map(str::to_owned))
         .execute()
         .await?;
     Ok(inserted > 0)
@@ -150,8 +151,9 @@ pub async fn update_assessment(tx: &mut Conn, assessment: &Assessment) -> Result
     let (number, is_number) = assessment.number();
     tx.query(
         "UPDATE trace_assessments SET name = $1, value_json = $2, number = $3, is_number = $4, error_json = $5,
-             rationale = $6, metadata_json = $7, of_session = $8, valid = $9, updated_at_ms = $10
-         WHERE assessment_id = $11",
+             rationale = $6, metadata_json = $7, of_session = $8, valid = $9, updated_at_ms = $10,
+             source_run_id = $11
+         WHERE assessment_id = $12",
     )
     .bind(assessment.name.clone())
     .bind(assessment.value_json())
@@ -163,6 +165,7 @@ pub async fn update_assessment(tx: &mut Conn, assessment: &Assessment) -> Result
     .bind(assessment.is_of_session())
     .bind(assessment.valid)
     .bind(assessment.updated_at_ms)
+    .bind(assessment.source_run_id().map(str::to_owned))
     .bind(assessment.assessment_id.clone())
     .execute()
     .await?;
@@ -186,5 +189,26 @@ pub async fn delete_assessment(tx: &mut Conn, assessment_id: &str) -> Result<(),
         .bind(assessment_id.to_owned())
         .execute()
         .await?;
+    Ok(())
+}
+
+/// Deletes what a run said about traces.
+pub async fn delete_assessments_of_run(tx: &mut Conn, run_id: &str) -> Result<(), DbError> {
+    tx.query("DELETE FROM trace_assessments WHERE source_run_id = $1")
+        .bind(run_id.to_owned())
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// Deletes what the runs of an experiment said about traces.
+pub async fn delete_assessments_of_runs_in(tx: &mut Conn, experiment_id: i64) -> Result<(), DbError> {
+    tx.query(
+        "DELETE FROM trace_assessments WHERE source_run_id IN
+             (SELECT run_id FROM runs WHERE experiment_id = $1)",
+    )
+    .bind(experiment_id)
+    .execute()
+    .await?;
     Ok(())
 }

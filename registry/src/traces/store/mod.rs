@@ -12,7 +12,8 @@ mod tests;
 mod traces;
 
 pub use assessments::{
-    assessment, delete_assessment, insert_assessment, set_valid, traces_of_assessments, update_assessment,
+    assessment, delete_assessment, delete_assessments_of_run, delete_assessments_of_runs_in,
+    insert_assessment, set_valid, traces_of_assessments, update_assessment,
 };
 pub use links::{link_prompts, link_runs};
 pub use metrics::{PERCENTILES_MAX, Row as MetricRow, metrics};

@@ -1,0 +1,5 @@
+-- The run that made an assessment, out of its metadata: a run that is deleted takes its own along.
+ALTER TABLE trace_assessments ADD COLUMN source_run_id TEXT;
+UPDATE trace_assessments SET source_run_id = json_extract(metadata_json, '$."mlflow.assessment.sourceRunId"')
+    WHERE metadata_json LIKE '%mlflow.assessment.sourceRunId%';
+CREATE INDEX trace_assessments_source_run ON trace_assessments (source_run_id);
