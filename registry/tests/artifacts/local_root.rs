@@ -59,3 +59,41 @@ async fn what_clients_wrote_is_listed_and_read_and_links_are_not_followed() {
     assert_eq!((page.status, page.text().as_str()), (200, "<script>"));
     server.stop().await;
 }
+
+#[tokio::test]
+async fn the_artifacts_of_a_trace_are_read_there() {
+    let root = tempfile::tempdir().unwrap();
+    let server = Server::start_with_root(root.path()).await;
+    let (_, made) =
+        server.json("POST", "/api/2.0/mlflow/experiments/create", &json!({"name": "local"})).await;
+    // As clients before 3.0 begin a trace, whose spans they write themselves.
+    let begin = json!({"experiment_id": made["experiment_id"], "timestamp_ms": 1000});
+    let (status, begun) = server.json("POST", "/api/2.0/mlflow/traces", &begin).await;
+    assert_eq!(status, 200, "{begun}");
+    let info = &begun["trace_info"];
+    let tags = info["tags"].as_array().unwrap();
+    let uri =
+        tags.iter().find(|tag| tag["key"] == "mlflow.artifactLocation").unwrap()["value"].as_str().unwrap();
+    let folder = std::path::PathBuf::from(uri.strip_prefix("file://").unwrap());
+    assert!(folder.starts_with(root.path()), "{uri}");
+    std::fs::create_dir_all(folder.join("attachments")).unwrap();
+    std::fs::write(folder.join("traces.json"), r#"{"spans":[]}"#).unwrap();
+    std::fs::write(folder.join("attachments/a.png"), "image").unwrap();
+
+    let id = info["request_id"].as_str().unwrap();
+    let get = async |query: String| {
+        server
+            .send("GET", &format!("/ajax-api/3.0/mlflow/get-trace-artifact?request_id={query}"), &[], b"")
+            .await
+    };
+    let spans = get(id.to_owned()).await;
+    assert_eq!((spans.status, spans.text().as_str()), (200, r#"{"spans":[]}"#));
+    let attached = get(format!("{id}&path=a.png")).await;
+    assert_eq!((attached.status, attached.text().as_str()), (200, "image"));
+    assert_eq!(attached.header("x-content-type-options"), Some("nosniff"));
+    for (path, status) in [("none", 404), ("../traces.json", 400), ("%2e%2e/x", 400)] {
+        let refused = get(format!("{id}&path={path}")).await;
+        assert_eq!(refused.status, status, "{path}: {}", refused.text());
+    }
+    server.stop().await;
+}

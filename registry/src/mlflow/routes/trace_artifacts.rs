@@ -3,7 +3,7 @@
 use crate::{
     access::Principal,
     app::App,
-    artifacts::{ArtifactPath, routes::download},
+    artifacts::{ArtifactPath, Place, routes::download},
     mlflow::{
         ErrorCode, MlflowError, MlflowJson,
         extract::{Field, Kind, Message, opt_text, optional},
@@ -59,9 +59,8 @@ async fn get_artifact(
             Data::Artifact(location) => (location, ArtifactPath::parse_file(DATA_FILE)?),
         },
     };
-    let path = ArtifactPath::of_uri(&location)?.join(&below)?;
-    let blob = app.content.find_file(&path).await?;
-    Ok(download::respond::<MlflowError>(&app.content, blob, path.name(), &headers).await)
+    let place = Place::of(app.config.default_artifact_root.as_deref(), &location, &below)?;
+    Ok(download::respond_at::<MlflowError>(&app.content, &place, &headers).await)
 }
 
 fn file_of_spans(file: String) -> Response {
