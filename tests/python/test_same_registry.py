@@ -71,6 +71,16 @@ def test_refused_calls(model, method, path, body):
     model.same(method, path, body)
 
 
+@pytest.mark.parametrize("order", ["colour", "tags.team", "metrics.loss ASC", "creation_timestamp DESC"])
+def test_models_are_not_ordered_by(both, order):
+    """The keys that are valid have no order in MLflow's message."""
+    sides = (both.reference, both.subject)
+    answers = [side.ask("GET", "registered-models/search", {"order_by": [order]}) for side in sides]
+    assert [answer.status_code for answer in answers] == [400, 400]
+    expected, actual = (answer.json()["message"].split(" Valid keys")[0] for answer in answers)
+    assert actual == expected
+
+
 def test_version_life(version):
     version.same("GET", "model-versions/get", {"name": "$unique", "version": "1"})
     version.same("PATCH", "model-versions/update", {"name": "$unique", "version": "1", "description": "first"})

@@ -50,6 +50,17 @@ pub enum Operand {
     Ints(Vec<i64>),
 }
 
+impl Operand {
+    /// Values of a list.
+    pub fn listed(&self) -> usize {
+        match self {
+            Self::Texts(texts) => texts.len(),
+            Self::Ints(numbers) => numbers.len(),
+            Self::Nothing | Self::Text(_) | Self::Int(_) | Self::Float(_) => 0,
+        }
+    }
+}
+
 /// One comparison. All of a query's conditions must hold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {

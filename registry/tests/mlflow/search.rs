@@ -246,3 +246,35 @@ async fn refusals_point_at_the_column() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn long_lists() {
+    each_server(|server| async move {
+        let run_id = server.run().await;
+        let list = |count: usize| {
+            let ids = (1..count).map(|number| format!("'{number}'")).chain([format!("'{run_id}'")]);
+            ids.collect::<Vec<_>>().join(",")
+        };
+        let search = async |filter: String| {
+            server.post("/runs/search", &json!({"experiment_ids": ["0"], "filter": filter})).await
+        };
+        for filter in [
+            format!("run_id IN ({})", list(5_000)),
+            format!("run_id IN ({}) AND status = 'RUNNING'", list(5_000)),
+            format!("run_id IN ({}) AND run_id IN ({})", list(2_500), list(2_500)),
+        ] {
+            let found = search(filter).await;
+            assert_eq!(found.text("/runs/0/info/run_id"), run_id, "{found}");
+        }
+        for filter in [
+            format!("run_id IN ({})", list(5_001)),
+            vec![format!("run_id IN ({})", list(500)); 11].join(" AND "),
+        ] {
+            let refused = search(filter).await;
+            assert_eq!(refused.status, 400, "{refused}");
+            assert!(refused.text("/message").contains("at most 5000 values"), "{refused}");
+        }
+        server
+    })
+    .await;
+}

@@ -34,6 +34,8 @@ use crate::search::{Condition, Entity, Field, Order};
 /// Longest filter or order that is read; MLflow has no limit.
 const TEXT_MAX_CHARS: usize = 100_000;
 const CONDITIONS_MAX: usize = 200;
+/// Values in all lists of a filter: SQLite binds 32,766 in a statement, and a value up to three times.
+const LISTED_MAX: usize = 5000;
 const ORDERS_MAX: usize = 20;
 
 /// How one kind of object is searched.
@@ -49,6 +51,9 @@ pub struct Grammar {
     pub lists_everywhere: bool,
     /// Whether tags and params take `IS NULL`.
     pub null_checks: bool,
+    /// The keys of `order_by` as MLflow's message says them, where it has one message for all that is not
+    /// among them.
+    pub order_keys: Option<&'static str>,
 }
 
 pub const INVALID_CLAUSES: &str = "Invalid clause(s) in filter string";
@@ -64,10 +69,17 @@ impl Grammar {
                 "A filter can have at most {CONDITIONS_MAX} conditions."
             )));
         }
-        comparisons
+        let conditions: Vec<Condition> = comparisons
             .into_iter()
             .map(|c| resolve::condition(self, c).map_err(|e| e.in_text("filter", text)))
-            .collect()
+            .collect::<Result<_, _>>()?;
+        let listed: usize = conditions.iter().map(|condition| condition.operand.listed()).sum();
+        if listed > LISTED_MAX {
+            return Err(MlflowError::invalid(format!(
+                "The lists of a filter can have at most {LISTED_MAX} values. Got {listed}."
+            )));
+        }
+        Ok(conditions)
     }
 
     /// Orders of a list of order_by clauses. The same field twice is refused.

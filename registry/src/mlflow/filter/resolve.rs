@@ -8,8 +8,6 @@ use super::{
 };
 use crate::search::{Attribute, Condition, DatasetField, Field, Kind, Op, Operand, Order};
 
-/// Values in one list: SQLite binds 32,766 in a statement.
-const LIST_MAX: usize = 1000;
 /// SQLite refuses patterns of more than 50,000 bytes.
 const PATTERN_MAX_BYTES: usize = 10_000;
 
@@ -56,9 +54,16 @@ pub(super) fn order_field(grammar: &Grammar, identifier: &Identifier) -> Result<
         return traces::order_field(grammar, identifier);
     }
     let at = identifier.span.start;
+    let found = field(grammar, identifier, |a| a.orderable);
+    if let (Some(keys), Err(_) | Ok(Field::Tag(_))) = (grammar.order_keys, &found) {
+        let entity = identifier.entity.as_ref().map(|entity| format!("{entity}.")).unwrap_or_default();
+        let key = format!("{entity}{}", identifier.key);
+        let text = format!("Invalid order by key '{}' specified. Valid keys are '{keys}'", short(&key));
+        return Err(Problem::new(at, text));
+    }
     // Where objects have tags alone, they are not ordered by them.
     let keyed = grammar.entity.metrics.is_some() || grammar.entity.params.is_some();
-    match field(grammar, identifier, |a| a.orderable)? {
+    match found? {
         Field::Dataset(_) => Err(Problem::new(at, "Invalid order_by entity: dataset")),
         Field::Tag(_) if !keyed => Err(Problem::new(at, "Invalid order_by entity: tag")),
         field => Ok(field),
@@ -276,9 +281,6 @@ fn list(field: &Field, items: Vec<Value>, at: usize, written: &str) -> Result<Op
         let text = "While parsing a list in the query, expected a non-empty list of string values, \
                     but got empty list";
         return Err(Problem::new(at, text));
-    }
-    if items.len() > LIST_MAX {
-        return Err(Problem::new(at, format!("A list can have at most {LIST_MAX} values")));
     }
     let mut texts = Vec::with_capacity(items.len());
     for item in items {

@@ -8,6 +8,7 @@ const RUNS: Grammar = Grammar {
     entity_types: "Valid values are ['metric', 'parameter', 'tag', 'attribute', 'dataset']",
     lists_everywhere: false,
     null_checks: true,
+    order_keys: None,
 };
 
 fn one(text: &str) -> (Field, Op, Operand) {
@@ -243,12 +244,29 @@ proptest! {
     }
 }
 
+#[test]
+fn registered_models_are_ordered_by_few_keys() {
+    let models = crate::mlflow::routes::registered_models::GRAMMAR;
+    for key in ["name", "name DESC", "timestamp ASC", "last_updated_timestamp"] {
+        assert_eq!(models.orders(&[key.to_owned()]).unwrap().len(), 1, "{key}");
+    }
+    for (clause, key) in [("size", "size"), ("tags.`a b` DESC", "tags.a b"), ("metrics.loss", "metrics.loss")]
+    {
+        let message = models.orders(&[clause.to_owned()]).unwrap_err().message;
+        let expected = format!(
+            "Invalid order by key '{key}' specified. Valid keys are '{{'name', 'timestamp'}}'. (column 1 of order_by)"
+        );
+        assert_eq!(message, expected, "{clause}");
+    }
+}
+
 const TRACES: Grammar = Grammar {
     entity: &crate::traces::store::TRACES,
     complaint: INVALID_CLAUSES,
     entity_types: "Valid values are ('attribute', 'trace', 'tag')",
     lists_everywhere: false,
     null_checks: true,
+    order_keys: None,
 };
 
 #[test]

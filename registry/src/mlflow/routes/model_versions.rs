@@ -42,6 +42,7 @@ pub const GRAMMAR: Grammar = Grammar {
     entity_types: "Valid entity types are ('attribute', 'tag', 'tags')",
     lists_everywhere: false,
     null_checks: false,
+    order_keys: None,
 };
 const MAX_RESULTS_DEFAULT: i64 = 10_000;
 const MAX_RESULTS_MAX: i64 = 200_000;

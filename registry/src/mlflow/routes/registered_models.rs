@@ -34,6 +34,7 @@ pub const GRAMMAR: Grammar = Grammar {
     entity_types: "Valid entity types are ('attribute', 'tag', 'tags')",
     lists_everywhere: false,
     null_checks: false,
+    order_keys: Some("{'name', 'timestamp'}"),
 };
 const MAX_RESULTS_DEFAULT: i64 = 100;
 const MAX_RESULTS_MAX: i64 = 1_000;

@@ -31,6 +31,7 @@ pub const EXPERIMENTS: Grammar = Grammar {
     entity_types: "Valid entity types are ('attribute', 'tag', 'tags')",
     lists_everywhere: false,
     null_checks: true,
+    order_keys: None,
 };
 pub const RUNS: Grammar = Grammar {
     entity: &runs::store::RUNS,
@@ -38,6 +39,7 @@ pub const RUNS: Grammar = Grammar {
     entity_types: "Valid values are ['metric', 'parameter', 'tag', 'attribute', 'dataset']",
     lists_everywhere: false,
     null_checks: true,
+    order_keys: None,
 };
 pub const LOGGED_MODELS: Grammar = Grammar {
     entity: &logged_models::store::LOGGED_MODELS,
@@ -45,6 +47,7 @@ pub const LOGGED_MODELS: Grammar = Grammar {
     entity_types: "Expected one of ['attributes', 'metrics', 'params', 'tags']",
     lists_everywhere: true,
     null_checks: false,
+    order_keys: None,
 };
 
 /// Largest page of any search (`SEARCH_MAX_RESULTS_THRESHOLD`).

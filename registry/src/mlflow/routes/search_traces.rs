@@ -36,6 +36,7 @@ pub const TRACES: Grammar = Grammar {
     entity_types: "Valid values are ('attribute', 'trace', 'tag', 'metadata', 'span', 'feedback', 'expectation', 'issue')",
     lists_everywhere: false,
     null_checks: true,
+    order_keys: None,
 };
 
 const PAGE_MAX: i64 = 500;
