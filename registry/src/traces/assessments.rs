@@ -111,9 +111,10 @@ impl Assessment {
         self.metadata.contains_key(metadata_key::SESSION)
     }
 
-    /// The run that made it, in an evaluation.
+    /// The run that made it, in an evaluation; a longer text is no run's id, and too long for an index.
     pub fn source_run_id(&self) -> Option<&str> {
-        self.metadata.get(metadata_key::SOURCE_RUN).map(String::as_str)
+        const RUN_ID_MAX: usize = 256;
+        self.metadata.get(metadata_key::SOURCE_RUN).map(String::as_str).filter(|id| id.len() <= RUN_ID_MAX)
     }
 
     /// The value as a number to add up, and whether it is one or only means yes or no.
