@@ -18,6 +18,8 @@ pub type Base<'b> = &'b (dyn Fn(&mut Sql) + Sync);
 const PARTS_MAX: usize = 64;
 /// Rows of all parts together.
 const PARTS_ROWS_MAX: i64 = 100_000;
+/// Values of lists in all parts together: each part binds them, and SQLite takes 32,766 in a statement.
+const PARTS_LISTED_MAX: usize = 10_000;
 
 #[derive(Clone, Copy)]
 pub(super) struct Select<'q> {
@@ -104,7 +106,10 @@ impl Select<'_> {
     fn has_parts(&self) -> bool {
         let scopes = if self.entity.scope.is_some() { self.ids.len() } else { 1 };
         let parts = scopes * self.bases.len();
-        (2..=PARTS_MAX).contains(&parts) && parts as i64 * self.limit <= PARTS_ROWS_MAX
+        let listed: usize = self.query.conditions.iter().map(|condition| condition.operand.listed()).sum();
+        (2..=PARTS_MAX).contains(&parts)
+            && parts as i64 * self.limit <= PARTS_ROWS_MAX
+            && parts * listed <= PARTS_LISTED_MAX
     }
 
     /// Appends the keys of the first rows of each part.

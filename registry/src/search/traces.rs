@@ -89,8 +89,13 @@ fn attribute(sql: &mut Sql, name: &str, op: Op, operand: &Operand) {
         }
         (op, values) => {
             sql.push(if matches!(op, Op::Ne | Op::NotIn) { "NOT (FALSE" } else { "(FALSE" });
-            for value in values {
-                sql.push(" OR ").contains(CONTENT, &stored(value));
+            // In groups, as SQLite refuses an expression a thousand deep.
+            for group in values.chunks(100) {
+                sql.push(" OR (FALSE");
+                for value in group {
+                    sql.push(" OR ").contains(CONTENT, &stored(value));
+                }
+                sql.push(")");
             }
             sql.push(")");
         }

@@ -266,6 +266,23 @@ async fn long_lists() {
             let found = search(filter).await;
             assert_eq!(found.text("/runs/0/info/run_id"), run_id, "{found}");
         }
+        // Several experiments are read one by one, as long as that binds no more than the engine takes.
+        let mut experiments = vec!["0".to_owned()];
+        for number in 0..40 {
+            let made = server.post("/experiments/create", &json!({"name": format!("e{number}")})).await;
+            experiments.push(made.text("/experiment_id"));
+        }
+        for experiments in [&experiments[..20], &experiments[..]] {
+            let filter = format!("run_id NOT IN ({})", list(1_000));
+            let body = json!({"experiment_ids": experiments, "filter": filter, "run_view_type": "ALL"});
+            let none = server.post("/runs/search", &body).await;
+            assert_eq!((none.status, none.body.get("runs")), (200, None), "{none}");
+        }
+        let spans = format!("span.attributes.a IN ({})", list(1_000));
+        let body = json!({"locations": [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "0"}}],
+                          "filter": spans});
+        let traces = server.post("/api/3.0/mlflow/traces/search", &body).await;
+        assert_eq!(traces.status, 200, "{traces}");
         for filter in [
             format!("run_id IN ({})", list(1_001)),
             vec![format!("run_id IN ({})", list(500)); 11].join(" AND "),

@@ -34,8 +34,7 @@ use crate::search::{Condition, Entity, Field, Order};
 /// Longest filter or order that is read; MLflow has no limit.
 const TEXT_MAX_CHARS: usize = 100_000;
 const CONDITIONS_MAX: usize = 200;
-/// Values in all lists of a filter: SQLite binds 32,766 in a statement, and a search of several experiments
-/// binds a value once for each.
+/// Values in all lists of a filter, each of which a statement binds several times.
 const LISTED_MAX: usize = 1000;
 const ORDERS_MAX: usize = 20;
 
