@@ -53,15 +53,13 @@ def test_long_histories_end_where_the_run_does(runs):
                 for number in range(first, first + 1000)
             ]
             runs.same("POST", "runs/log-batch", {"run_id": "$first", "metrics": metrics})
-    query = {"run_ids": ["$first"], "metric_key": "flat"}
-    ours = runs.subject.ask("GET", PAGES + "metrics/get-history-bulk-interval", query).json()["metrics"]
-    assert [metric["timestamp"] for metric in ours] == list(range(3000))
     for query in ({"metric_key": "flat"}, {"metric_key": "long"}, {"metric_key": "long", "max_results": 320}):
         query["run_ids"] = ["$first"]
         sides = (runs.reference, runs.subject)
         found = [side.ask("GET", PAGES + "metrics/get-history-bulk-interval", query).json() for side in sides]
         theirs, ours = ([answer["metrics"][at]["value"] for at in (0, -1)] for answer in found)
         assert ours == theirs == [0, 2999]
+        assert len(found[1]["metrics"]) <= query.get("max_results", 2500) + 2
 
 
 def test_sampled_histories_need_a_metric(charts):

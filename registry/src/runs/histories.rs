@@ -9,8 +9,6 @@ use crate::app::App;
 
 /// Steps of a sampled history (`MAX_RESULTS_PER_RUN`).
 pub const STEPS_MAX: usize = 2500;
-/// Values of one run at the steps of a sampled history (`MAX_RESULTS_GET_METRIC_HISTORY`).
-const VALUES_PER_RUN_MAX: i64 = 25_000;
 
 /// Values of a run.
 pub struct OfRun {
@@ -43,8 +41,8 @@ pub async fn whole(
 }
 
 /// Histories at about `points` steps of `range`, the same steps for every run, in the order of
-/// `run_ids`; the ends of each run are among them. A run with very many values at these steps shows an
-/// even choice of them, the first and the last included.
+/// `run_ids`; the ends of each run are among them. A run with more values than that at these steps, as one
+/// that is logged without steps, shows an even choice of them, the first and the last included.
 pub async fn sampled(
     app: &App,
     run_ids: Vec<String>,
@@ -67,9 +65,10 @@ pub async fn sampled(
     }
     let chosen = sample(&all, &ends, range, points);
     drop(all);
+    let most = points.max(chosen.len());
     let mut found = Vec::new();
     for (run_id, rid) in runs {
-        let metrics = store::at_steps(&mut conn, rid, key, &chosen, VALUES_PER_RUN_MAX).await?;
+        let metrics = store::at_steps(&mut conn, rid, key, &chosen, most as i64).await?;
         found.push(OfRun { run_id, metrics });
     }
     Ok(found)
