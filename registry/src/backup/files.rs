@@ -75,11 +75,26 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<Digest, BackupError> {
     let mut file = HashedFile::create(&draft)?;
     file.write(bytes)?;
     let digest = file.finish()?;
-    let linked = fs::hard_link(&draft, path).map_err(BackupError::io("create", path));
-    fs::remove_file(&draft).map_err(BackupError::io("remove", &draft))?;
-    linked?;
+    if let Err(error) = move_new(&draft, path) {
+        let _ = fs::remove_file(&draft);
+        return Err(BackupError::io("create", path)(error));
+    }
     sync_dir(path.parent().unwrap_or(path))?;
     Ok(digest)
+}
+
+/// Moves a file to a name that nothing has.
+fn move_new(from: &Path, to: &Path) -> std::io::Result<()> {
+    use rustix::{
+        fs::{CWD, RenameFlags, renameat_with},
+        io::Errno,
+    };
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // A file system that has no such move, as some behind a network: nobody else writes there.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) if !to.exists() => fs::rename(from, to),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Err(std::io::ErrorKind::AlreadyExists.into()),
+        moved => Ok(moved?),
+    }
 }
 
 /// Where a file lies until it is whole; what is left there by a process that was killed is in nobody's way.
