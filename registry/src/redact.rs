@@ -8,12 +8,13 @@ const HIDDEN: &str = "***";
 /// The URL without its password, whether that stands before the host or, as libpq also takes it, among
 /// the parameters. A text that is no proper URL may hold one anywhere before its last `@`.
 pub fn url(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return text.to_owned();
-    };
-    if matches!(scheme, "sqlite" | "file") {
+    if text.starts_with("sqlite:") || text.starts_with("file:") {
         return text.to_owned();
     }
+    let Some((scheme, rest)) = text.split_once("://").filter(|(scheme, _)| !scheme.contains(':')) else {
+        // Without a scheme, or in libpq's form of `name=value`.
+        return if is_secret(text) { HIDDEN.to_owned() } else { hide_unknown(text) };
+    };
     match Url::parse(text) {
         // With an unescaped `/`, `?` or `#` in the password the `@` comes too late.
         Ok(parsed) if !parsed[url::Position::BeforePath..].contains('@') => hide_known(parsed),
@@ -78,6 +79,9 @@ mod tests {
             ("s3://KEY:s3/cret@models/a", "s3://***@models/a"),
             ("sqlite:///srv/a@b.db", "sqlite:///srv/a@b.db"),
             ("sqlite:w.db", "sqlite:w.db"),
+            ("ann:s3cret@db/waybill", "***@db/waybill"),
+            ("postgres:/ann:s3cret@db/waybill", "***@db/waybill"),
+            ("host=db user=ann Password=s3cret", "***"),
             ("nothing", "nothing"),
         ] {
             assert_eq!(super::url(text), shown, "{text}");
@@ -88,6 +92,8 @@ mod tests {
         #[test]
         fn a_password_of_any_kind_is_not_shown(password in "[ -~]{0,8}s3cret[ -~]{0,8}") {
             let shown = super::url(&format!("postgres://ann:{password}@db/waybill"));
+            proptest::prop_assert!(!shown.contains("s3cret"), "{shown}");
+            let shown = super::url(&format!("ann:{password}@db/waybill"));
             proptest::prop_assert!(!shown.contains("s3cret"), "{shown}");
             let shown = super::url(&format!("postgres://db/waybill?password={}", password.replace('&', "-")));
             proptest::prop_assert!(!shown.contains("s3cret"), "{shown}");

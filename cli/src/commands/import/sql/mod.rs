@@ -107,13 +107,15 @@ impl Sql {
 
 fn without_credentials(url: &str) -> String {
     match url::Url::parse(url) {
-        Ok(mut url) => {
+        // An `@` behind the host is the end of a password with a `/`, `?` or `#` in it.
+        Ok(mut url) if !url[url::Position::BeforePath..].contains('@') => {
             let _ = url.set_username("");
             let _ = url.set_password(None);
             url.set_query(None);
+            url.set_fragment(None);
             url.to_string()
         }
-        Err(_) => "postgres:".to_owned(),
+        _ => "postgres:".to_owned(),
     }
 }
 
