@@ -22,25 +22,33 @@ pub const fn bound_arenas() {}
 
 /// A start is over by then.
 const SETTLED: Duration = Duration::from_secs(1);
-/// So long without work, and a server rests. Somebody who works with it does not pause that long.
+/// So long with little work, and a server rests. Somebody who works with it does not pause that long.
 const QUIET: Duration = Duration::from_secs(30);
+/// Work since the last rest that is worth another, in time of processors: some tens of requests.
+const WORTH_A_REST: Duration = Duration::from_millis(20);
 
 /// Gives back what the process does not use, in the background: once it has started, and again in each
-/// quiet time that follows work. The work that comes then maps its pages again, in less than a millisecond.
+/// quiet time, of less than a hundredth of a processor, that follows work. The work that comes then maps its pages again, in less than a millisecond.
 pub fn rest_when_quiet() {
     tokio::spawn(async {
         tokio::time::sleep(SETTLED).await;
         rest();
-        let (mut before, mut rested) = (time_used(), true);
+        let (mut at_look, mut at_rest) = (time_used(), time_used());
         loop {
             tokio::time::sleep(QUIET).await;
-            let is_quiet = time_used().saturating_sub(before) * 100 < QUIET;
-            if is_quiet && !rested {
+            let now = time_used();
+            if calls_for_rest(now.saturating_sub(at_look), now.saturating_sub(at_rest)) {
                 rest();
+                at_rest = time_used();
             }
-            (before, rested) = (time_used(), is_quiet);
+            at_look = time_used();
         }
     });
+}
+
+/// By the time of processors that was used in the last [`QUIET`] and since the last rest.
+fn calls_for_rest(in_last: Duration, since_rest: Duration) -> bool {
+    in_last * 100 < QUIET && since_rest > WORTH_A_REST
 }
 
 /// Of processors, by all threads.
@@ -81,8 +89,8 @@ fn unmap_program() {
     for range in unwritten(&program, &maps) {
         let start = std::ptr::without_provenance_mut(range.start);
         #[expect(unsafe_code, reason = "the kernel cannot know that the range is as in the file")]
-        // SAFETY: the range is mapped from the program's file and cannot have been written, so that the
-        // kernel maps the same bytes again. A refusal changes nothing.
+        // SAFETY: the range is mapped from the program's file and was not written, unless by a debugger,
+        // so that the kernel maps the same bytes again. A refusal changes nothing.
         unsafe {
             libc::madvise(start, range.len(), libc::MADV_DONTNEED);
         }
@@ -167,6 +175,14 @@ r-xp
         trim_heap();
         let after = resident_kib("RssAnon:");
         assert!(after + KIB / 2 < before, "{before} KiB, and now {after}, of which {} are held", kept.len());
+    }
+
+    #[test]
+    fn a_server_rests_after_work_however_little_it_was_at_a_time() {
+        let ms = Duration::from_millis;
+        assert!(!calls_for_rest(ms(2), ms(15)), "nothing came since");
+        assert!(!calls_for_rest(ms(400), ms(5_000)), "it works");
+        assert!(calls_for_rest(ms(200), ms(200)) && calls_for_rest(ms(0), ms(5_000)));
     }
 
     #[test]
