@@ -5,9 +5,6 @@ use super::ImportsError;
 use crate::runs::{KeyValue, validate};
 use std::collections::BTreeMap;
 
-/// Longest value of a tag or parameter in characters: the columns of a source's logged models have no
-/// limit of their own.
-pub const VALUE_MAX: usize = 1_000_000;
 /// Longest id of a source's object, in bytes: it is part of a database index.
 const ID_MAX_BYTES: usize = 1_200;
 const FINGERPRINT_MAX_BYTES: usize = 200;
@@ -53,7 +50,7 @@ pub fn named_pairs(field: &'static str, pairs: &BTreeMap<String, String>) -> Res
 pub fn pairs(field: &'static str, pairs: &BTreeMap<String, String>) -> Result<(), ImportsError> {
     for (key, value) in pairs {
         short(field, key, validate::UNNAMED_KEY_MAX)?;
-        short(field, value, VALUE_MAX)?;
+        short(field, value, validate::UNNAMED_VALUE_MAX)?;
     }
     Ok(())
 }

@@ -156,7 +156,7 @@ fn check(brought: &ImportTrace) -> Result<TraceState, ImportsError> {
 fn check_pairs(field: &'static str, pairs: &Pairs) -> Result<(), ImportsError> {
     for (key, value) in pairs {
         check::short(field, key, limits::KEY_MAX)?;
-        check::short(field, value, check::VALUE_MAX)?;
+        check::short(field, value, validate::UNNAMED_VALUE_MAX)?;
     }
     Ok(())
 }

@@ -5,8 +5,6 @@ use crate::app::App;
 use store::ModelRole;
 
 /// The tag in which clients older than logged models keep what a run logged.
-/// Longest history of models in characters: some hundreds of models.
-const MODEL_HISTORY_MAX: usize = 1_000_000;
 const MODEL_HISTORY_TAG: &str = "mlflow.log-model.history";
 
 /// Notes datasets and models that the run read.
@@ -66,7 +64,7 @@ pub async fn log_model_history(app: &App, run_id: String, model: serde_json::Val
                 history.push(model.clone());
                 let value = serde_json::Value::Array(history).to_string();
                 // MLflow cuts tags, and keeps this one whole.
-                validate::length("value", &value, MODEL_HISTORY_MAX)?;
+                validate::length("value", &value, validate::UNNAMED_VALUE_MAX)?;
                 let tag = KeyValue { key: MODEL_HISTORY_TAG.to_owned(), value };
                 Ok(store::set_tags(tx, &run, &[tag]).await?)
             })

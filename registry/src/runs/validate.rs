@@ -8,6 +8,8 @@ use super::{
 pub const KEY_MAX: usize = 250;
 /// Of keys that need not be names (`SqlLoggedModelTag.tag_key`).
 pub const UNNAMED_KEY_MAX: usize = 255;
+/// Of values that MLflow keeps whole: its columns have no limit, or one that SQLite does not hold to.
+pub const UNNAMED_VALUE_MAX: usize = 1_000_000;
 pub const PARAM_VALUE_MAX: usize = 6000;
 pub const TAG_VALUE_MAX: usize = 8000;
 pub const EXPERIMENT_NAME_MAX: usize = 500;
@@ -164,10 +166,11 @@ pub fn tags_of_new(tags: &[KeyValue]) -> Result<(), RunsError> {
     tags.iter().enumerate().try_for_each(|(i, tag)| unnamed_pair(tag, &format!("tags[{i}]")))
 }
 
-/// Checks a pair that MLflow keeps as it comes: a tag that a run is made with, what a logged model has. Its
-/// key is part of an index.
+/// Checks a pair that MLflow on SQLite keeps as it comes: a tag that a run is made with, what a logged model
+/// has.
 pub fn unnamed_pair(pair: &KeyValue, path: &str) -> Result<(), RunsError> {
-    length(&join(path, "key"), &pair.key, UNNAMED_KEY_MAX)
+    length(&join(path, "key"), &pair.key, UNNAMED_KEY_MAX)?;
+    length(&join(path, "value"), &pair.value, UNNAMED_VALUE_MAX)
 }
 
 /// Checks a run's parameter and cuts its value to what is kept.
