@@ -116,7 +116,8 @@ class Side:
             elif key in URI_KEYS or text.startswith("mlflow-artifacts:/"):
                 text = re.sub(rf"(?<=/){re.escape(saved)}(?=/|$)", f"<{name}>", text)
             elif key == "message":
-                text = re.sub(rf"(?<![\w.]){re.escape(saved)}(?![\w])", f"<{name}>", text)
+                # Other numbers of a message, counts and limits, may happen to be the same.
+                text = re.sub(rf"(?i)((?:experiment|id)\W{{1,4}}){re.escape(saved)}(?!\w)", rf"\1<{name}>", text)
         return text
 
 
