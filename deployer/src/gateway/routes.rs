@@ -305,7 +305,7 @@ mod tests {
     fn names_the_field_that_cannot_be_served() {
         assert_eq!(refused_field(|t| t.routes[0].environment = ".waybill".into()), "routes[0].environment");
         assert_eq!(refused_field(|t| t.routes[0].model = "a/b".into()), "routes[0].model");
-        // Whatever a model may be called has an address.
+        // Odd names of models have addresses too.
         for model in [".waybill", "a\\b", "100%", "my model"] {
             let mut table = table();
             table.routes[0].model = model.into();
