@@ -8,8 +8,9 @@ use super::{
 pub const KEY_MAX: usize = 250;
 /// Of keys that need not be names (`SqlLoggedModelTag.tag_key`).
 pub const UNNAMED_KEY_MAX: usize = 255;
-/// Of values that MLflow keeps whole: its columns have no limit, or one that SQLite does not hold to.
-pub const UNNAMED_VALUE_MAX: usize = 1_000_000;
+/// Of values that MLflow keeps whole: its columns have no limit, or one that SQLite does not hold to. The
+/// longest text that it has room for elsewhere (`SqlDataset.dataset_profile`).
+pub const UNNAMED_VALUE_MAX: usize = DATASET_PROFILE_MAX;
 pub const PARAM_VALUE_MAX: usize = 6000;
 pub const TAG_VALUE_MAX: usize = 8000;
 pub const EXPERIMENT_NAME_MAX: usize = 500;
