@@ -224,12 +224,14 @@ async fn a_package_without_a_wheel_is_neither_resolved_nor_installed() {
 
     let lock = format!("{PACKAGE}==1.0 \\\n    --hash={digest}\n");
     let runtime = format!("test/{}", uuid::Uuid::new_v4().simple());
+    let labels = BTreeMap::from([("waybill.test".to_owned(), runtime.clone())]);
     let key = EnvironmentKey::new(Digest::of(lock.as_bytes()), &base, runtime);
     let lines = Mutex::new(String::new());
     let sink = |line: &str| lines.lock().unwrap().push_str(line);
-    let made = ensure_environment(&engine, &key, &lock, index, BTreeMap::new(), &sink).await;
+    let made = ensure_environment(&engine, &key, &lock, index, labels.clone(), &sink).await;
     let (failed, said) = (made.is_err(), lines.into_inner().unwrap());
     assert!(failed && said.contains("no usable wheels"), "{said}");
+    assert_eq!(engine.containers(&labels).await.unwrap(), []);
 }
 
 #[tokio::test]

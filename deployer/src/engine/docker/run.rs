@@ -54,6 +54,8 @@ impl DockerEngine {
         let (mut guard, id) = self.create_to_run(spec, Purpose::Install).await?;
         let (exit, _) = self.feed(&id, stdin, lines).await?;
         if exit.code != 0 {
+            self.remove_container(&id).await?;
+            guard.id = None;
             return Err(EngineError::BuildFailed { message: format!("the installation {exit}") });
         }
         let (name, tag) = split_tag(&image.tag);
