@@ -9,24 +9,38 @@ use bollard::{
 };
 use bytes::Bytes;
 use futures::TryStreamExt;
+use std::collections::BTreeMap;
 use tokio::io::AsyncWriteExt;
 
-/// Removes the container when the future that runs it is dropped half-way.
-struct RemoveOnDrop {
+/// A throwaway container. It is removed too when the future that runs it is dropped half-way.
+struct Throwaway {
     engine: DockerEngine,
-    id: Option<String>,
+    id: String,
+    is_gone: bool,
 }
 
-impl Drop for RemoveOnDrop {
+impl Throwaway {
+    /// Removes the container, whatever came of it, and passes that on. Not left to the drop: a process
+    /// that ends with the error would not wait for it.
+    async fn end<T>(mut self, outcome: Result<T, EngineError>) -> Result<T, EngineError> {
+        let removed = self.engine.remove_container(&self.id).await;
+        self.is_gone = removed.is_ok();
+        let value = outcome?;
+        removed.map(|()| value)
+    }
+}
+
+impl Drop for Throwaway {
     fn drop(&mut self) {
-        if let Some(id) = self.id.take() {
-            let engine = self.engine.clone();
-            tokio::spawn(async move {
-                if let Err(error) = engine.remove(&id).await {
-                    tracing::warn!(%error, container = id, "a throwaway container stays behind");
-                }
-            });
+        if self.is_gone {
+            return;
         }
+        let (engine, id) = (self.engine.clone(), std::mem::take(&mut self.id));
+        tokio::spawn(async move {
+            if let Err(error) = engine.remove(&id).await {
+                tracing::warn!(%error, container = id, "a throwaway container stays behind");
+            }
+        });
     }
 }
 
@@ -37,11 +51,9 @@ impl DockerEngine {
         stdin: Bytes,
         lines: Lines<'_>,
     ) -> Result<RunOutput, EngineError> {
-        let (mut guard, id) = self.create_to_run(spec, Purpose::Run).await?;
-        let (exit, stdout) = self.feed(&id, stdin, lines).await?;
-        self.remove_container(&id).await?;
-        guard.id = None;
-        Ok(RunOutput { exit, stdout })
+        let container = self.throwaway(spec, Purpose::Run).await?;
+        let ran = self.feed(&container.id, stdin, lines).await;
+        container.end(ran).await.map(|(exit, stdout)| RunOutput { exit, stdout })
     }
 
     pub(super) async fn run_and_commit(
@@ -51,23 +63,32 @@ impl DockerEngine {
         image: &NewImage,
         lines: Lines<'_>,
     ) -> Result<Image, EngineError> {
-        let (mut guard, id) = self.create_to_run(spec, Purpose::Install).await?;
-        let (exit, _) = self.feed(&id, stdin, lines).await?;
-        if exit.code != 0 {
-            self.remove_container(&id).await?;
-            guard.id = None;
-            return Err(EngineError::BuildFailed { message: format!("the installation {exit}") });
-        }
+        let container = self.throwaway(spec, Purpose::Install).await?;
+        let installed = async {
+            let (exit, _) = self.feed(&container.id, stdin, lines).await?;
+            if exit.code != 0 {
+                return Err(EngineError::BuildFailed { message: format!("the installation {exit}") });
+            }
+            self.commit(&container.id, &spec.labels, image).await
+        };
+        let installed = installed.await;
+        container.end(installed).await?;
+        self.made(&image.tag).await
+    }
+
+    /// Makes an image of what a container has become.
+    async fn commit(
+        &self,
+        id: &str,
+        labels: &BTreeMap<String, String>,
+        image: &NewImage,
+    ) -> Result<(), EngineError> {
         let (name, tag) = split_tag(&image.tag);
-        let options = CommitContainerOptionsBuilder::default().container(&id).repo(name).tag(tag).build();
+        let options = CommitContainerOptionsBuilder::default().container(id).repo(name).tag(tag).build();
         let config = ContainerConfig {
             // An image takes over its container's labels, which mark what is to be removed.
             labels: Some(
-                spec.labels
-                    .keys()
-                    .map(|name| (name.clone(), String::new()))
-                    .chain(image.labels.clone())
-                    .collect(),
+                labels.keys().map(|name| (name.clone(), String::new())).chain(image.labels.clone()).collect(),
             ),
             env: Some(image.environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
             ..ContainerConfig::default()
@@ -77,18 +98,12 @@ impl DockerEngine {
             .commit_container(options, config)
             .await
             .map_err(|e| self.error(format!("make an image of container {id}"), e))?;
-        self.remove_container(&id).await?;
-        guard.id = None;
-        self.made(&image.tag).await
+        Ok(())
     }
 
-    async fn create_to_run(
-        &self,
-        spec: &ContainerSpec,
-        purpose: Purpose,
-    ) -> Result<(RemoveOnDrop, String), EngineError> {
+    async fn throwaway(&self, spec: &ContainerSpec, purpose: Purpose) -> Result<Throwaway, EngineError> {
         let id = self.create_container(spec, purpose).await?;
-        Ok((RemoveOnDrop { engine: self.clone(), id: Some(id.clone()) }, id))
+        Ok(Throwaway { engine: self.clone(), id, is_gone: false })
     }
 
     /// Starts the container, gives it its input and waits for its end.
