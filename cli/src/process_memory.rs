@@ -28,7 +28,8 @@ const QUIET: Duration = Duration::from_secs(30);
 const WORTH_A_REST: Duration = Duration::from_millis(20);
 
 /// Gives back what the process does not use, in the background: once it has started, and again in each
-/// quiet time, of less than a hundredth of a processor, that follows work. The work that comes then maps its pages again, in less than a millisecond.
+/// quiet time, of less than a hundredth of a processor, that follows work. The work that comes then maps
+/// its pages again, in less than a millisecond.
 pub fn rest_when_quiet() {
     tokio::spawn(async {
         tokio::time::sleep(SETTLED).await;

@@ -42,9 +42,8 @@ pub async fn whole(
 }
 
 /// Histories at about `points` steps of `range`, the same steps for every run, in the order of
-/// `run_ids`; the ends of each run are among them. A run with more than
-/// [`STEPS_MAX`] values there, as one that is logged without steps, shows an even choice of them, the first
-/// and the last included.
+/// `run_ids`; the ends of each run are among them. A run with more than [`STEPS_MAX`] values there, as one
+/// that is logged without steps, shows an even choice of them, the first and the last included.
 pub async fn sampled(
     app: &App,
     run_ids: Vec<String>,
