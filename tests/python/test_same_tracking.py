@@ -50,6 +50,27 @@ def test_refused_experiment_calls(experiment, method, path, body):
     experiment.same(method, path, body)
 
 
+def test_custom_views_of_the_pages(experiment):
+    def view(number):
+        return {"key": f"mlflow.customView.view.v1.{number}", "value": "{}"}
+
+    def tag(number):
+        experiment.same("POST", "experiments/set-experiment-tag", {"experiment_id": "$experiment", **view(number)})
+
+    experiment.same("POST", "experiments/create", {"name": "$unique-51", "tags": [view(n) for n in range(51)]})
+    experiment.same(
+        "POST",
+        "experiments/create",
+        {"name": "$unique-50", "tags": [view(n) for n in range(50)]},
+        save={"experiment": "experiment_id"},
+    )
+    tag(50)
+    tag(49)
+    experiment.same("POST", "experiments/set-experiment-tag", {"experiment_id": "$experiment", "key": "k", "value": "v"})
+    experiment.same("POST", "experiments/delete-experiment-tag", {"experiment_id": "$experiment", "key": view(0)["key"]})
+    tag(50)
+
+
 def test_experiment_life(experiment):
     experiment.same(
         "POST", "experiments/set-experiment-tag", {"experiment_id": "$experiment", "key": "team", "value": "blue"}

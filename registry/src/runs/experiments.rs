@@ -12,6 +12,10 @@ use std::path::PathBuf;
 
 /// Tags of one experiment that a single request may set.
 const TAGS_MAX: usize = 1000;
+/// Tags in which MLflow's pages keep views that users made (`MLFLOW_CUSTOM_VIEW_TAG_PREFIX`).
+const CUSTOM_VIEW_PREFIX: &str = "mlflow.customView.view";
+/// Custom views of one experiment (`MAX_CUSTOM_VIEWS_PER_EXPERIMENT`).
+const CUSTOM_VIEWS_MAX: usize = 50;
 
 /// What a client asks for.
 #[derive(Debug, Clone)]
@@ -31,6 +35,9 @@ pub async fn create(app: &App, new: NewExperiment) -> Result<i64, RunsError> {
         )));
     }
     new.tags.iter().try_for_each(validate::experiment_tag)?;
+    if custom_views(&new.tags) > CUSTOM_VIEWS_MAX {
+        return Err(too_many_custom_views(None));
+    }
     let location = match new.artifact_location.as_deref() {
         None | Some("") => None,
         Some(text) => Some(location::check(text, &working_directory())?),
@@ -133,12 +140,32 @@ async fn move_to(app: &App, experiment_id: i64, stage: Lifecycle) -> Result<(), 
         .await
 }
 
+fn custom_views(tags: &[KeyValue]) -> usize {
+    tags.iter().filter(|tag| tag.key.starts_with(CUSTOM_VIEW_PREFIX)).count()
+}
+
+fn too_many_custom_views(experiment_id: Option<i64>) -> RunsError {
+    let of = experiment_id.map(|id| format!(" for experiment {id}")).unwrap_or_default();
+    RunsError::Invalid(format!(
+        "Unable to create another custom view{of}; the maximum number of custom views per experiment is \
+         {CUSTOM_VIEWS_MAX}. Delete an existing custom view before creating a new one."
+    ))
+}
+
+/// A custom view that exists may be changed where another one would be too many.
 pub async fn set_tag(app: &App, experiment_id: i64, tag: KeyValue) -> Result<(), RunsError> {
     validate::experiment_tag(&tag)?;
     app.db
         .write((experiment_id, tag), |tx, (experiment_id, tag)| {
             Box::pin(async move {
                 active_experiment(tx, *experiment_id).await?;
+                if tag.key.starts_with(CUSTOM_VIEW_PREFIX) {
+                    let tags = store::experiment_tags(tx, *experiment_id).await?;
+                    let is_new = tags.iter().all(|other| other.key != tag.key);
+                    if is_new && custom_views(&tags) >= CUSTOM_VIEWS_MAX {
+                        return Err(too_many_custom_views(Some(*experiment_id)));
+                    }
+                }
                 Ok(store::set_experiment_tag(tx, *experiment_id, tag).await?)
             })
         })
