@@ -10,6 +10,7 @@ mod error;
 mod identity;
 mod migrate;
 mod open;
+pub mod packed;
 #[cfg(test)]
 mod plans;
 mod query;

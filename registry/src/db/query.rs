@@ -225,6 +225,28 @@ impl Query<'_> {
         })
     }
 
+    /// Hands every row to `take` as it comes.
+    pub async fn each<T: Record>(
+        self,
+        mut take: impl FnMut(T) -> Result<(), DbError> + Send,
+    ) -> Result<(), DbError> {
+        match self {
+            Self::Sqlite(c, q) => {
+                let mut rows = q.fetch(c);
+                while let Some(row) = rows.try_next().await? {
+                    take(T::from_row(&row)?)?;
+                }
+            }
+            Self::Postgres(c, q) => {
+                let mut rows = q.fetch(c);
+                while let Some(row) = rows.try_next().await? {
+                    take(T::from_row(&row)?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The first column of every row.
     pub(super) async fn first_column(self) -> Result<Vec<i64>, DbError> {
         Ok(match self {

@@ -1,35 +1,25 @@
 //! What was logged to runs, read for a whole page of them at once.
 
 use crate::{
-    db::{Conn, DbError, sql::Sql},
+    db::{
+        Conn, DbError,
+        packed::{self, Packed, Unpacked},
+        sql::Sql,
+    },
     runs::types::{Dataset, DatasetInput, KeyValue, Metric, ModelOutput, Run, RunDetails},
 };
 use std::collections::HashMap;
 
-/// Which table a row of the page's statement comes from.
-const METRIC: i64 = 0;
-const PARAM: i64 = 1;
-const TAG: i64 = 2;
-const MODEL_INPUT: i64 = 3;
-const MODEL_OUTPUT: i64 = 4;
+/// What precedes each packed row: the table that it comes from.
+const PARAM: &str = "p";
+const TAG: &str = "t";
+const MODEL_INPUT: &str = "i";
+const MODEL_OUTPUT: &str = "o";
 /// Says that the run has datasets, which have a statement of their own.
-const HAS_DATASETS: i64 = 5;
+const HAS_DATASETS: &str = "d";
 
-/// Runs up to which one statement reads all tables: each costs 50 µs and more. Past that the columns
-/// that only metrics have, or only texts, cost more.
-const TOGETHER_RUNS_MAX: usize = 100;
-
-#[derive(sqlx::FromRow)]
-struct Row {
-    rid: i64,
-    kind: i64,
-    key: String,
-    text: String,
-    step: i64,
-    /// None for NaN.
-    value: Option<f64>,
-    timestamp_ms: i64,
-}
+/// A metric of a run: its key, step, time and value, which is None for NaN. Or all that has no number: packed.
+type Row = (i64, String, Option<i64>, Option<i64>, Option<f64>);
 
 /// `runs` with all that was logged to them, in the same order.
 pub async fn details(conn: &mut Conn, runs: Vec<Run>) -> Result<Vec<RunDetails>, DbError> {
@@ -37,16 +27,18 @@ pub async fn details(conn: &mut Conn, runs: Vec<Run>) -> Result<Vec<RunDetails>,
     let mut all: Vec<RunDetails> = runs.into_iter().map(empty).collect();
     let mut with_datasets = Vec::new();
     let rids: Vec<i64> = all.iter().map(|details| details.run.rid).collect();
-    for row in rows(conn, &rids).await? {
-        let Some(details) = positions.get(&row.rid).and_then(|i| all.get_mut(*i)) else {
-            continue;
-        };
-        if row.kind == HAS_DATASETS {
-            with_datasets.push(row.rid);
-        } else {
-            details.take(row)?;
-        }
-    }
+    let sql = logged_to(conn, &rids);
+    conn.generated(sql)
+        .each(|row: Row| {
+            let rid = row.0;
+            if let Some(details) = positions.get(&rid).and_then(|i| all.get_mut(*i))
+                && details.take(row)?
+            {
+                with_datasets.push(rid);
+            }
+            Ok(())
+        })
+        .await?;
     if !with_datasets.is_empty() {
         for (rid, input) in datasets(conn, &with_datasets).await? {
             if let Some(details) = positions.get(&rid).and_then(|i| all.get_mut(*i)) {
@@ -71,26 +63,35 @@ fn empty(run: Run) -> RunDetails {
 }
 
 impl RunDetails {
-    fn take(&mut self, row: Row) -> Result<(), DbError> {
-        match row.kind {
-            METRIC => self.metrics.push(Metric {
-                key: row.key,
-                value: row.value.unwrap_or(f64::NAN),
-                timestamp_ms: row.timestamp_ms,
-                step: row.step,
-            }),
-            PARAM => self.params.push(KeyValue { key: row.key, value: row.text }),
-            TAG => self.tags.push(KeyValue { key: row.key, value: row.text }),
-            MODEL_INPUT => self.model_inputs.push(row.key),
-            MODEL_OUTPUT => self.model_outputs.push(ModelOutput { model_id: row.key, step: row.step }),
-            other => {
-                return Err(DbError::Corrupt { what: "kind of logged value", detail: other.to_string() });
+    /// Whether the run has datasets besides.
+    fn take(&mut self, (_, text, step, timestamp_ms, value): Row) -> Result<bool, DbError> {
+        if let (Some(step), Some(timestamp_ms)) = (step, timestamp_ms) {
+            let value = value.unwrap_or(f64::NAN);
+            self.metrics.push(Metric { key: text, value, timestamp_ms, step });
+            return Ok(false);
+        }
+        let mut has_datasets = false;
+        let mut rest = Unpacked::new(&text);
+        let pair = |rest: &mut Unpacked<'_>| -> Result<KeyValue, DbError> {
+            Ok(KeyValue { key: rest.text()?.to_owned(), value: rest.text()?.to_owned() })
+        };
+        while !rest.is_empty() {
+            match rest.word()? {
+                PARAM => self.params.push(pair(&mut rest)?),
+                TAG => self.tags.push(pair(&mut rest)?),
+                MODEL_INPUT => self.model_inputs.push(rest.text()?.to_owned()),
+                MODEL_OUTPUT => {
+                    let step = rest.int()?;
+                    self.model_outputs.push(ModelOutput { model_id: rest.text()?.to_owned(), step });
+                }
+                HAS_DATASETS => has_datasets = true,
+                other => return Err(packed::corrupt(other)),
             }
         }
-        Ok(())
+        Ok(has_datasets)
     }
 
-    /// SQLite reads the tables in key order, PostgreSQL in any.
+    /// The engines read the tables in any order.
     fn sort(&mut self) {
         self.metrics.sort_by(|a, b| a.key.cmp(&b.key));
         self.params.sort_by(|a, b| a.key.cmp(&b.key));
@@ -100,50 +101,25 @@ impl RunDetails {
     }
 }
 
-async fn rows(conn: &mut Conn, rids: &[i64]) -> Result<Vec<Row>, DbError> {
+/// The statement that reads what was logged to each run.
+fn logged_to(conn: &Conn, rids: &[i64]) -> Sql {
+    use Packed::{Int, Text, Word};
+    let pair = |of| [Word(of), Text("c.key"), Text("c.value")];
+    let input = [Word(MODEL_INPUT), Text("c.model_id")];
+    let output = [Word(MODEL_OUTPUT), Int("c.step"), Text("c.model_id")];
     let mut sql = page_of(conn, rids);
-    if rids.len() <= TOGETHER_RUNS_MAX {
-        sql.push("SELECT m.rid, CAST(0 AS BIGINT) AS kind, m.key, '' AS text, m.step, ");
-        sql.push(METRIC_COLUMNS).push(METRICS);
-        for (columns, rows) in TEXTS {
-            sql.push(" UNION ALL SELECT ").push(columns).push(", NULL, 0").push(rows);
-        }
-        return conn.generated(sql).all().await;
-    }
-    sql.push("SELECT m.rid, m.key, m.step, ").push(METRIC_COLUMNS).push(METRICS);
-    let metrics: Vec<(i64, String, i64, Option<f64>, i64)> = conn.generated(sql).all().await?;
-    let mut sql = page_of(conn, rids);
-    for (number, (columns, rows)) in TEXTS.into_iter().enumerate() {
-        sql.push(if number == 0 { "SELECT " } else { " UNION ALL SELECT " }).push(columns).push(rows);
-    }
-    let texts: Vec<(i64, i64, String, String, i64)> = conn.generated(sql).all().await?;
-    let metric = |(rid, key, step, value, timestamp_ms)| {
-        let text = String::new();
-        Row { rid, kind: METRIC, key, text, step, value, timestamp_ms }
-    };
-    let text =
-        |(rid, kind, key, text, step)| Row { rid, kind, key, text, step, value: None, timestamp_ms: 0 };
-    Ok(metrics.into_iter().map(metric).chain(texts.into_iter().map(text)).collect())
+    sql.push(
+        "SELECT m.rid, m.key, m.step, m.timestamp_ms, CASE WHEN m.is_nan THEN NULL ELSE m.value END
+         FROM page CROSS JOIN latest_metrics m WHERE m.rid = page.rid UNION ALL SELECT page.rid, ",
+    );
+    sql.pack(&pair(PARAM), " FROM params c WHERE c.rid = page.rid").push(" || ");
+    sql.pack(&pair(TAG), " FROM tags c WHERE c.rid = page.rid").push(" || ");
+    sql.pack(&input, " FROM run_models c WHERE c.rid = page.rid AND c.role = 'input'").push(" || ");
+    sql.pack(&output, " FROM run_models c WHERE c.rid = page.rid AND c.role <> 'input'").push(" || ");
+    sql.pack(&[Word(HAS_DATASETS)], " FROM run_datasets c WHERE c.rid = page.rid");
+    sql.push(", NULL, NULL, NULL FROM page");
+    sql
 }
-
-const METRIC_COLUMNS: &str = "CASE WHEN m.is_nan THEN NULL ELSE m.value END AS value, m.timestamp_ms";
-const METRICS: &str = " FROM page CROSS JOIN latest_metrics m WHERE m.rid = page.rid";
-/// What has no number: columns and rows of each kind.
-const TEXTS: [(&str, &str); 4] = [
-    (
-        "p.rid, CAST(1 AS BIGINT) AS kind, p.key, p.value AS text, CAST(0 AS BIGINT) AS step",
-        " FROM page CROSS JOIN params p WHERE p.rid = page.rid",
-    ),
-    ("t.rid, 2, t.key, t.value, 0", " FROM page CROSS JOIN tags t WHERE t.rid = page.rid"),
-    (
-        "i.rid, CASE i.role WHEN 'input' THEN 3 ELSE 4 END, i.model_id, '', i.step",
-        " FROM page CROSS JOIN run_models i WHERE i.rid = page.rid",
-    ),
-    (
-        "page.rid, 5, '', '', 0",
-        " FROM page WHERE EXISTS (SELECT 1 FROM run_datasets d WHERE d.rid = page.rid)",
-    ),
-];
 
 /// `WITH page (rid) AS (…)`: the runs of a page, bound once for all tables.
 fn page_of(conn: &Conn, rids: &[i64]) -> Sql {

@@ -4,15 +4,18 @@ use super::assessments;
 use crate::{
     db::{
         Conn, DbError,
-        sql::{KEYS_PER_STATEMENT, Sql, Value},
+        packed::{self, Packed, Unpacked},
+        sql::{KEYS_PER_STATEMENT, Sql},
     },
     traces::TraceInfo,
 };
 use std::collections::HashMap;
 
-/// Which table a row of the page's statement comes from.
-const TAG: i64 = 0;
-const METADATA: i64 = 1;
+/// What precedes each packed row: the table that it comes from.
+const TAG: &str = "t";
+const METADATA: &str = "m";
+/// Says that the trace has assessments, which have a statement of their own.
+const ASSESSED: &str = "a";
 
 /// `traces` with their tags, metadata and assessments.
 pub async fn fill(conn: &mut Conn, mut traces: Vec<TraceInfo>) -> Result<Vec<TraceInfo>, DbError> {
@@ -20,20 +23,17 @@ pub async fn fill(conn: &mut Conn, mut traces: Vec<TraceInfo>) -> Result<Vec<Tra
     let tids: Vec<i64> = traces.iter().map(|trace| trace.tid).collect();
     for some in tids.chunks(KEYS_PER_STATEMENT) {
         let mut assessed = Vec::new();
-        for (tid, kind, key, value) in rows(conn, some).await? {
-            let Some(trace) = positions.get(&tid).and_then(|i| traces.get_mut(*i)) else {
-                continue;
-            };
-            match kind {
-                TAG => {
-                    trace.tags.insert(key, value);
+        let sql = belonging_to(conn, some);
+        conn.generated(sql)
+            .each(|(tid, texts): (i64, String)| {
+                if let Some(trace) = positions.get(&tid).and_then(|i| traces.get_mut(*i))
+                    && trace.take(&texts)?
+                {
+                    assessed.push(tid);
                 }
-                METADATA => {
-                    trace.metadata.insert(key, value);
-                }
-                _ => assessed.push(tid),
-            }
-        }
+                Ok(())
+            })
+            .await?;
         for (tid, assessment) in assessments::of(conn, &assessed).await? {
             if let Some(trace) = positions.get(&tid).and_then(|i| traces.get_mut(*i)) {
                 trace.assessments.push(assessment);
@@ -43,16 +43,35 @@ pub async fn fill(conn: &mut Conn, mut traces: Vec<TraceInfo>) -> Result<Vec<Tra
     Ok(traces)
 }
 
+impl TraceInfo {
+    /// Whether the trace has assessments besides.
+    fn take(&mut self, texts: &str) -> Result<bool, DbError> {
+        let mut is_assessed = false;
+        let mut rest = Unpacked::new(texts);
+        while !rest.is_empty() {
+            let of = match rest.word()? {
+                TAG => &mut self.tags,
+                METADATA => &mut self.metadata,
+                ASSESSED => {
+                    is_assessed = true;
+                    continue;
+                }
+                other => return Err(packed::corrupt(other)),
+            };
+            of.insert(rest.text()?.to_owned(), rest.text()?.to_owned());
+        }
+        Ok(is_assessed)
+    }
+}
+
 /// One statement for all tables; of assessments it only tells which traces have some.
-async fn rows(conn: &mut Conn, tids: &[i64]) -> Result<Vec<(i64, i64, String, String)>, DbError> {
-    let mut sql = Sql::new(conn.engine(), "WITH page (tid) AS (VALUES ");
-    sql.bind_rows(tids.iter().map(|tid| [Value::from(*tid)]));
-    sql.push(
-        ") SELECT g.tid, CAST(0 AS BIGINT) AS kind, g.key, g.value
-             FROM page JOIN trace_tags g ON g.tid = page.tid
-         UNION ALL SELECT m.tid, 1, m.key, m.value FROM page JOIN trace_metadata m ON m.tid = page.tid
-         UNION ALL SELECT page.tid, 2, '', ''
-             FROM page WHERE EXISTS (SELECT 1 FROM trace_assessments a WHERE a.tid = page.tid)",
-    );
-    conn.generated(sql).all().await
+fn belonging_to(conn: &Conn, tids: &[i64]) -> Sql {
+    let pair = |of| [Packed::Word(of), Packed::Text("c.key"), Packed::Text("c.value")];
+    let mut sql = Sql::new(conn.engine(), "WITH page (tid) AS MATERIALIZED (");
+    sql.bind_keys(tids).push(") SELECT page.tid, ");
+    sql.pack(&pair(TAG), " FROM trace_tags c WHERE c.tid = page.tid").push(" || ");
+    sql.pack(&pair(METADATA), " FROM trace_metadata c WHERE c.tid = page.tid").push(" || ");
+    sql.pack(&[Packed::Word(ASSESSED)], " FROM trace_assessments c WHERE c.tid = page.tid");
+    sql.push(" FROM page");
+    sql
 }
