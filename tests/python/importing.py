@@ -18,6 +18,8 @@ from mlflow.entities import Metric, Param, RunTag, ViewType
 from sklearn.linear_model import LogisticRegression
 
 NEW_CLIENT = int(mlflow.__version__.split(".")[0]) >= 3
+if NEW_CLIENT:
+    from mlflow.entities import LoggedModelInput
 IS_PROMPT = "tags.`mlflow.prompt.is_prompt` = 'true'"
 
 
@@ -112,6 +114,7 @@ def registered(client, run, deleted):
     if NEW_CLIENT:
         ids["model_id"] = logged.model_id
         client.log_metric(training.info.run_id, "f1", 0.75, step=2, model_id=logged.model_id)
+        client.log_inputs(training.info.run_id, models=[LoggedModelInput(logged.model_id)])
         client.set_logged_model_tags(logged.model_id, {"checked": "by hand"})
     return ids
 
@@ -186,7 +189,9 @@ def runs(client, experiment_ids):
             "artifacts": files(client, info.run_id),
         }
         if NEW_CLIENT:
-            models = run.inputs.model_inputs if run.inputs else []
+            # MLflow's search leaves them out.
+            whole = client.get_run(info.run_id)
+            models = whole.inputs.model_inputs if whole.inputs else []
             entry["model_inputs"] = sorted(model.model_id for model in models)
             outputs = run.outputs.model_outputs if run.outputs else []
             entry["model_outputs"] = sorted((output.model_id, output.step) for output in outputs)

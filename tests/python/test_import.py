@@ -160,6 +160,28 @@ def test_what_is_new_since_comes_over(old, moved):
     assert list(importing.files(importing.client_of(moved.url), run.info.run_id)) == ["later.txt"]
 
 
+def test_files_that_are_new_since_come_over(old, moved):
+    """Nothing else about the run tells of them."""
+    name = f"late for {moved.port}.txt"
+    importing.client_of(old.url).log_text(old.ids["run"], "late", name)
+    report = bring(moved, *moved.flags_of_import)
+    assert report["objects"]["run"]["updated"] == report["files"]["brought"] == 1, report
+    assert importing.files(importing.client_of(moved.url), old.ids["run"])[name]
+    assert not bring(moved, *moved.flags_of_import)["changed"]
+
+
+def test_a_value_that_was_logged_late_comes_with_a_recheck(old, moved):
+    """Into the middle of a history, where it is not the last value of its metric."""
+    client, here = importing.client_of(old.url), importing.client_of(moved.url)
+    client.log_metric(old.ids["run"], "loss", float(moved.port), timestamp=1, step=5)
+    bring(moved, *moved.flags_of_import, "--recheck")
+    values = [
+        sorted((m.step, m.timestamp, m.value) for m in side.get_metric_history(old.ids["run"], "loss"))
+        for side in (client, here)
+    ]
+    assert values[0] == values[1] and (5, 1, float(moved.port)) in values[1]
+
+
 def test_what_was_changed_here_since_stays(old, moved):
     client = importing.client_of(moved.url)
     client.set_tag(old.ids["run"], "note", "changed here")

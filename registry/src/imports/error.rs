@@ -26,7 +26,10 @@ pub enum ImportsError {
     ExperimentTaken { name: String, experiment_id: i64 },
     #[error("the experiment {0:?} was not imported")]
     NoExperiment(String),
-    #[error("{what} {id:?} is here already and did not come by this import")]
+    #[error(
+        "{what} {id:?} is here already and did not come by this import, which is known by the address in --from: where it \
+         came by another one, give that again"
+    )]
     Taken { what: &'static str, id: String },
     #[error("{what} {id:?} was not imported, or has been deleted or renamed here since")]
     NotImported { what: &'static str, id: String },

@@ -15,7 +15,7 @@ mod trace;
 
 use crate::{context::Context, failure::Failure, output};
 use clap::Subcommand;
-use engine::Engine;
+use engine::{Engine, Options};
 use progress::Watch;
 use report::Report;
 use rest::Rest;
@@ -24,6 +24,8 @@ use sql::Sql;
 use std::sync::Arc;
 use store::ArtifactStore;
 
+const WEBHOOKS_UNKNOWN: &str =
+    "the old server does not list them (an error); their secrets would not leave it: set them up again";
 const WEBHOOKS: &str = "their secrets do not leave the old server; set them up again";
 const NOT_OFFERED: &str = "Waybill does not offer them";
 const OTHER_WORKSPACE: &str = "it is in another workspace than \"default\"";
@@ -34,8 +36,10 @@ Examples:
   waybill import mlflow --from sqlite:///mlflow.db --artifacts ./mlartifacts
   waybill import mlflow --from postgresql://reader@db/mlflow --artifacts s3://bucket/mlflow
 
-The same command again goes on where an import was cut off, and takes what is new since; what is
-here already it leaves alone. Nothing is written at the source. A user and password for the old
+The same command again, with the same address, goes on where an import was cut off, and takes what is
+new since, files too; what is here already it leaves alone. What was renamed, deleted or moved to
+another stage at the source since stays here as it was. A value that was logged late into an old
+metric's history is only seen with --recheck. Nothing is written at the source. A user and password for the old
 server stand in its address or in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, a token in
 MLFLOW_TRACKING_TOKEN. The exit code is 1 when something that should have been taken was not.";
 
@@ -61,13 +65,20 @@ struct Mlflow {
     /// Folder or bucket in which the old server kept artifacts, where --from names its database
     #[arg(long, value_name = "DIR|s3://BUCKET/PREFIX")]
     artifacts: Option<String>,
+    /// Read every run again with all values of its metrics, also those that have not changed since
+    #[arg(long)]
+    recheck: bool,
+    /// Take versions as pointers without proof where the old server's artifact store has no file at all
+    #[arg(long)]
+    accept_missing_artifacts: bool,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let From::Mlflow(args) = args.from;
     let source = open(&args, context).await?;
     let watch = Arc::new(Watch::new(context.json));
-    let engine = Engine::begin(context.client()?, source, Arc::clone(&watch)).await?;
+    let options = Options { recheck: args.recheck, accept_missing_artifacts: args.accept_missing_artifacts };
+    let engine = Engine::begin(context.client()?, source, Arc::clone(&watch), options).await?;
     let report = engine.run().await;
     drop(watch);
     conclude(&report?, context)
@@ -89,6 +100,13 @@ async fn open(args: &Mlflow, context: &Context) -> Result<Source, Failure> {
     }
     let shown: String = args.from.chars().take(200).collect();
     let url = url::Url::parse(&args.from).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let is_folder = args.from.starts_with("file:") || std::path::Path::new(&args.from).is_dir();
+    if is_folder {
+        return Err(Failure::Usage(format!(
+            "--from {shown} is a folder; start `mlflow server --backend-store-uri {shown}` on it and give its address, \
+             http://127.0.0.1:5000"
+        )));
+    }
     let url = url.ok_or_else(|| {
         Failure::Usage(format!(
             "--from is {shown:?}; expected an address like http://old:5000, sqlite:///mlflow.db or postgresql://…"

@@ -82,7 +82,8 @@ pub struct Page<T> {
 #[derive(Debug, Clone)]
 pub struct LeftOut {
     pub kind: &'static str,
-    pub count: u64,
+    /// `None`: the source does not tell.
+    pub count: Option<u64>,
     pub why: &'static str,
 }
 

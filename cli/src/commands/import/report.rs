@@ -109,11 +109,19 @@ impl Journal {
         push(&mut report.not_taken, kind, id, why, false);
     }
 
-    /// So many objects of a kind that imports do not take.
-    pub fn left_out_all(&self, kind: &'static str, count: u64, why: &str) {
-        if count > 0 {
-            push(&mut self.lock().not_taken, kind, &format!("all {count}"), why, false);
-        }
+    /// So many objects of a kind that imports do not take; `None`: nobody knows how many.
+    pub fn left_out_all(&self, kind: &'static str, count: Option<u64>, why: &str) {
+        let shown = match count {
+            Some(0) => return,
+            Some(count) => format!("all {count}"),
+            None => "(number unknown)".to_owned(),
+        };
+        push(&mut self.lock().not_taken, kind, &shown, why, false);
+    }
+
+    /// Whether the source has any file, as far as it was read.
+    pub fn has_files(&self) -> bool {
+        self.lock().files.found > 0
     }
 
     /// Files of an object that should have been taken and were not.
@@ -156,7 +164,7 @@ pub fn print(report: &Report) {
         .iter()
         .map(|(kind, count)| {
             [
-                format!("{kind}s"),
+                if *kind == "alias" { "aliases".to_owned() } else { format!("{kind}s") },
                 count.found.to_string(),
                 count.created.to_string(),
                 count.updated.to_string(),
@@ -176,7 +184,9 @@ pub fn print(report: &Report) {
     ));
     reasons("Not taken:", &report.not_taken);
     reasons("Taken, but not in full:", &report.notes);
-    if !report.changed {
+    if report.objects.values().all(|count| count.found == 0) {
+        output::line("The source is empty. Is it the right one?");
+    } else if !report.changed && report.failures == 0 {
         output::line("Nothing was changed: everything that can be taken was here already.");
     }
 }

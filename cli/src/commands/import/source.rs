@@ -51,6 +51,14 @@ impl Source {
         }
     }
 
+    /// Adds what a page of runs does not say of one.
+    pub async fn complete_run(&self, run: &mut SourceRun) -> Result<(), SourceError> {
+        match self {
+            Self::Rest(rest) => rest.complete_run(run).await,
+            Self::Sql(..) => Ok(()),
+        }
+    }
+
     /// Every value of the run's metrics, some at a time.
     pub fn history(&self, run: &SourceRun) -> mpsc::Receiver<Result<Vec<ImportPoint>, SourceError>> {
         let (pages, arriving) = mpsc::channel(2);

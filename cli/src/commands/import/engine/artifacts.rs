@@ -6,6 +6,7 @@ use crate::{
     commands::import::{
         error::SourceError,
         places::{Place, Remote},
+        report::Became,
     },
     failure::Failure,
 };
@@ -26,8 +27,22 @@ const BYTES: u64 = 128 << 20;
 const PARALLEL: usize = 4;
 
 impl Engine {
+    /// Brings the files over of an object that is here; what became of it, or `None` when some could not be.
+    pub(super) async fn bring_new(&self, artifacts: Option<&Artifacts>) -> Result<Option<Became>, Stopped> {
+        let Some(artifacts) = artifacts.filter(|artifacts| !artifacts.is_empty()) else {
+            return Ok(Some(Became::Unchanged));
+        };
+        let (all, sent) = self.bring_counted(artifacts).await?;
+        Ok(all.then_some(if sent == 0 { Became::Unchanged } else { Became::Updated }))
+    }
+
     /// Brings the files over that are not here; false when some could not be.
     pub(super) async fn bring(&self, artifacts: &Artifacts) -> Result<bool, Stopped> {
+        Ok(self.bring_counted(artifacts).await?.0)
+    }
+
+    /// Whether all could be brought, and how many there were to bring.
+    async fn bring_counted(&self, artifacts: &Artifacts) -> Result<(bool, usize), Stopped> {
         let Artifacts { place, directory, listing } = artifacts;
         let mut all = listing.refused.is_empty();
         for (path, why) in &listing.refused {
@@ -53,7 +68,7 @@ impl Engine {
         for some in sessions(&pending) {
             all &= self.session(place, directory, some).await?;
         }
-        Ok(all)
+        Ok((all, pending.len()))
     }
 
     /// Brings some files over in one upload session.

@@ -1,7 +1,7 @@
 use super::{Engine, PARALLEL, Stopped, complete, named, runs::Artifacts};
-use crate::commands::import::{error::SourceError, model::SourceLoggedModel, report::Became};
+use crate::commands::import::{error::SourceError, model::SourceLoggedModel};
 use futures::{StreamExt, TryStreamExt};
-use waybill_client::api::{ImportExperiment, ImportLoggedModel, ImportObject, ImportedKind, ImportedState};
+use waybill_client::api::{ImportExperiment, ImportLoggedModel, ImportObject, ImportedKind};
 
 const KIND: &str = "logged model";
 
@@ -22,16 +22,9 @@ impl Engine {
             }
             let asked = active.iter().map(|model| named(&model.id, model)).collect();
             let states = self.look_up(ImportedKind::LoggedModel, asked).await?;
-            let mut pending = Vec::new();
-            for (model, known) in active.into_iter().zip(states) {
-                if known.state == ImportedState::Complete {
-                    self.journal.became(KIND, Became::Unchanged);
-                } else {
-                    pending.push(model);
-                }
-            }
-            self.watch.ahead(pending.len());
-            let brought = pending.into_iter().map(|model| self.logged_model_of(model));
+            self.watch.ahead(active.len());
+            let pairs = active.into_iter().zip(states);
+            let brought = pairs.map(|(model, known)| self.logged_model_of(model, self.is_whole(&known)));
             futures::stream::iter(brought).buffer_unordered(PARALLEL).try_collect::<()>().await?;
             token = page.next;
             if token.is_none() {
@@ -40,9 +33,14 @@ impl Engine {
         }
     }
 
-    async fn logged_model_of(&self, model: ImportLoggedModel) -> Result<(), Stopped> {
+    async fn logged_model_of(&self, model: ImportLoggedModel, is_whole: bool) -> Result<(), Stopped> {
         let id = model.id.clone();
-        match self.one_logged_model(model).await {
+        let outcome = if is_whole {
+            self.new_files_of_logged_model(&model).await
+        } else {
+            self.one_logged_model(model).await
+        };
+        match outcome {
             Err(Stopped::Source(SourceError::Object(why))) => self.journal.failed(KIND, &id, why),
             outcome => outcome?,
         }
@@ -50,11 +48,26 @@ impl Engine {
         Ok(())
     }
 
+    async fn artifacts_of_logged_model(
+        &self,
+        model: &ImportLoggedModel,
+    ) -> Result<Option<Artifacts>, Stopped> {
+        let uri = model.artifact_location.as_deref().unwrap_or_default();
+        let place = self.source.place_of_logged_model(&model.id, uri);
+        self.listed(KIND, &model.id, uri, place).await
+    }
+
+    async fn new_files_of_logged_model(&self, model: &ImportLoggedModel) -> Result<(), Stopped> {
+        let artifacts = self.artifacts_of_logged_model(model).await?;
+        if let Some(became) = self.bring_new(artifacts.as_ref()).await? {
+            self.journal.became(KIND, became);
+        }
+        Ok(())
+    }
+
     async fn one_logged_model(&self, model: ImportLoggedModel) -> Result<(), Stopped> {
         let (id, fingerprint) = named(&model.id, &model);
-        let uri = model.artifact_location.clone().unwrap_or_default();
-        let place = self.source.place_of_logged_model(&id, &uri);
-        let artifacts = self.listed(KIND, &id, &uri, place).await?;
+        let artifacts = self.artifacts_of_logged_model(&model).await?;
         let artifact_location = match &artifacts {
             Some(artifacts) => Some(format!("mlflow-artifacts:/{}", artifacts.directory)),
             None => model.artifact_location.clone(),

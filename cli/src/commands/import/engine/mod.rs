@@ -40,6 +40,16 @@ pub struct Engine {
     watch: Arc<Watch>,
     /// Files on their way from a server or bucket.
     spool: tempfile::TempDir,
+    options: Options,
+}
+
+/// How thorough an import is.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Read runs and logged models that have not changed as well, with every value of their metrics.
+    pub recheck: bool,
+    /// Take versions also where the whole store has no file.
+    pub accept_missing_artifacts: bool,
 }
 
 /// Why an import ends before its end.
@@ -68,7 +78,12 @@ impl From<Stopped> for Failure {
 
 impl Engine {
     /// Begins the import of a source, or goes on with it.
-    pub async fn begin(client: Client, source: Source, watch: Arc<Watch>) -> Result<Self, Failure> {
+    pub async fn begin(
+        client: Client,
+        source: Source,
+        watch: Arc<Watch>,
+        options: Options,
+    ) -> Result<Self, Failure> {
         let described = source.describe();
         let asked = CreateImport {
             kind: ImportKind::Mlflow,
@@ -80,7 +95,7 @@ impl Engine {
         journal.begin(&described.source, &described.detail, &import.import_id);
         let spool = tempfile::Builder::new().prefix("waybill-import-").tempdir()?;
         let (import_id, mapping) = (import.import_id, Mapping::default());
-        Ok(Self { client, source, import_id, mapping, journal, watch, spool })
+        Ok(Self { client, source, import_id, mapping, journal, watch, spool, options })
     }
 
     /// Brings everything over that is not here; the report of it.
@@ -122,6 +137,11 @@ impl Engine {
             found.extend(answer.objects);
         }
         Ok(found)
+    }
+
+    /// Whether an object is here as it is there, so that only its files may be new.
+    fn is_whole(&self, known: &ImportedObject) -> bool {
+        known.state == ImportedState::Complete && !self.options.recheck
     }
 
     /// Whether an object of that id came over before, in whatever state.

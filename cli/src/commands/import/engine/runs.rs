@@ -7,7 +7,7 @@ use crate::commands::import::{
 };
 use futures::{StreamExt, TryStreamExt};
 use waybill_client::api::{
-    ImportExperiment, ImportMetrics, ImportObject, ImportPoint, ImportRun, ImportedKind, ImportedState,
+    ImportExperiment, ImportMetrics, ImportObject, ImportPoint, ImportRun, ImportedKind,
 };
 
 const KIND: &str = "run";
@@ -41,16 +41,9 @@ impl Engine {
             ids.extend(active.iter().map(|run| run.run.id.clone()));
             let asked = active.iter().map(|run| (run.run.id.clone(), run.fingerprint())).collect();
             let states = self.look_up(ImportedKind::Run, asked).await?;
-            let mut pending = Vec::new();
-            for (run, known) in active.into_iter().zip(states) {
-                if known.state == ImportedState::Complete {
-                    self.journal.became(KIND, Became::Unchanged);
-                } else {
-                    pending.push(run);
-                }
-            }
-            self.watch.ahead(pending.len());
-            let brought = pending.into_iter().map(|run| self.run_of(run));
+            self.watch.ahead(active.len());
+            let pairs = active.into_iter().zip(states);
+            let brought = pairs.map(|(run, known)| self.run_of(run, self.is_whole(&known)));
             futures::stream::iter(brought).buffer_unordered(PARALLEL).try_collect::<()>().await?;
             token = page.next;
             if token.is_none() {
@@ -59,9 +52,10 @@ impl Engine {
         }
     }
 
-    async fn run_of(&self, run: SourceRun) -> Result<(), Stopped> {
+    async fn run_of(&self, run: SourceRun, is_whole: bool) -> Result<(), Stopped> {
         let id = run.run.id.clone();
-        match self.one_run(run).await {
+        let outcome = if is_whole { self.new_files_of_run(&run).await } else { self.one_run(run).await };
+        match outcome {
             // One run that cannot be read keeps the others from nothing.
             Err(Stopped::Source(SourceError::Object(why))) => self.journal.failed(KIND, &id, why),
             outcome => outcome?,
@@ -70,8 +64,18 @@ impl Engine {
         Ok(())
     }
 
-    async fn one_run(&self, run: SourceRun) -> Result<(), Stopped> {
-        let id = run.run.id.clone();
+    /// Nothing about a run tells whether files were logged to it since.
+    async fn new_files_of_run(&self, run: &SourceRun) -> Result<(), Stopped> {
+        let artifacts = self.artifacts_of_run(run).await?;
+        if let Some(became) = self.bring_new(artifacts.as_ref()).await? {
+            self.journal.became(KIND, became);
+        }
+        Ok(())
+    }
+
+    async fn one_run(&self, mut run: SourceRun) -> Result<(), Stopped> {
+        let (id, fingerprint) = (run.run.id.clone(), run.fingerprint());
+        self.source.complete_run(&mut run).await?;
         let artifacts = self.artifacts_of_run(&run).await?;
         let artifact_uri = match &artifacts {
             Some(artifacts) => Some(format!("mlflow-artifacts:/{}", artifacts.directory)),
@@ -94,7 +98,7 @@ impl Engine {
             }
         }
         let whole = artifacts.as_ref().is_none_or(Artifacts::is_empty);
-        let done = complete(ImportedKind::Run, &id, &run.fingerprint());
+        let done = complete(ImportedKind::Run, &id, &fingerprint);
         if whole {
             objects.push(done.clone());
         }

@@ -10,6 +10,7 @@ impl Engine {
     /// Brings a version over; false when it was not taken.
     pub(super) async fn version(&self, mut version: ImportVersion) -> Result<bool, Stopped> {
         let subject = format!("{}@{}", version.name, version.version);
+        self.note_absent_run(&subject, &version).await?;
         match self.locate(&version).await {
             Ok(source) => version.source = source,
             Err(Stopped::Source(SourceError::Object(why))) => {
@@ -34,8 +35,14 @@ impl Engine {
     /// logged model came with it; where that was not taken, they come alone.
     async fn locate(&self, version: &ImportVersion) -> Result<String, Stopped> {
         let source = version.source.clone();
-        if PLACEHOLDERS.contains(&source.as_str()) || self.source_is_here(&source).await? {
+        if PLACEHOLDERS.contains(&source.as_str()) {
             return Ok(source);
+        }
+        if self.source_is_here(&source).await? {
+            // A pointer to another version has no files of its own.
+            let is_version =
+                source.starts_with("models:/") && source.trim_start_matches("models:/").contains('/');
+            return if is_version { Ok(source) } else { self.without_files(source) };
         }
         let referred = ["runs:/", "models:/"].iter().any(|scheme| source.starts_with(scheme));
         let uri = if referred {
@@ -56,8 +63,34 @@ impl Engine {
                     Err(SourceError::Object(text).into())
                 }
             }
-            _ => Ok(source),
+            _ => self.without_files(source),
         }
+    }
+
+    /// A version of which no file is found is a pointer for ever. Where the whole store has none, that is
+    /// rather the wrong folder, or one that the old server does not reach now.
+    fn without_files(&self, source: String) -> Result<String, Stopped> {
+        if self.journal.has_files() || self.options.accept_missing_artifacts {
+            return Ok(source);
+        }
+        let text = "no file was found, nor any other in the old server's artifact store: it would be a pointer without \
+             proof for ever. See that --artifacts names that store, or that the old server reaches it; \
+             --accept-missing-artifacts takes it as it is";
+        Err(SourceError::Object(text.to_owned()).into())
+    }
+
+    async fn note_absent_run(&self, subject: &str, version: &ImportVersion) -> Result<(), Stopped> {
+        let Some(run_id) = version.run_id.as_deref().filter(|run_id| !run_id.is_empty()) else {
+            return Ok(());
+        };
+        if !self.is_here(ImportedKind::Run, run_id).await? {
+            self.journal.note(
+                KIND,
+                subject,
+                &format!("its run {run_id} was not taken: it names one that is not here"),
+            );
+        }
+        Ok(())
     }
 
     /// Where the files can be read: through the old server outside its own store only by the run.

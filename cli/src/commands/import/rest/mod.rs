@@ -80,6 +80,18 @@ impl Rest {
         Ok(page(&answer, "runs", read::run))
     }
 
+    /// Adds the logged models that the run read, which MLflow's search leaves out.
+    pub async fn complete_run(&self, run: &mut SourceRun) -> Result<(), SourceError> {
+        if self.version.as_deref().is_some_and(|version| version.starts_with("2.")) {
+            return Ok(());
+        }
+        let answer = self.get(&["runs", "get"], &[("run_id", run.run.id.as_str())]).await?;
+        let whole = read::run(answer.get("run").unwrap_or(&Value::Null));
+        run.run.model_inputs = whole.run.model_inputs;
+        run.run.model_outputs = whole.run.model_outputs;
+        Ok(())
+    }
+
     /// Sends every value of the run's metrics, a page at a time.
     pub async fn history(
         &self,
@@ -177,11 +189,20 @@ impl Rest {
     /// What is there and cannot be taken.
     pub async fn left_out(&self) -> Result<Vec<LeftOut>, SourceError> {
         let mut found = Vec::new();
-        let asked = self.http.get(&path(&["webhooks"]), &[("max_results", "1000")]).await?;
-        if let Answer::Json(answer) = asked {
-            let count = read::list(&answer, "webhooks").len() as u64;
-            found.push(LeftOut { kind: "webhook", count, why: super::WEBHOOKS });
+        match self.http.get(&path(&["webhooks"]), &[("max_results", "1000")]).await? {
+            Answer::Json(answer) => {
+                let count = read::list(&answer, "webhooks").len() as u64;
+                found.push(LeftOut { kind: "webhook", count: Some(count), why: super::WEBHOOKS });
+            }
+            // A server without webhooks has no such path.
+            Answer::Refused(Refused { status: 404 | 405, .. }) => {}
+            Answer::Refused(_) => {
+                found.push(LeftOut { kind: "webhook", count: None, why: super::WEBHOOKS_UNKNOWN });
+            }
         }
+        let unseen = "what of these there is, only the database tells; none of it is taken";
+        let kind = "deleted logged models, evaluation datasets, scorers, issues";
+        found.push(LeftOut { kind, count: None, why: unseen });
         Ok(found)
     }
 

@@ -23,6 +23,11 @@ pub fn some(value: &Value, field: &str) -> Option<String> {
     Some(text(value, field)).filter(|text| !text.is_empty())
 }
 
+/// A text that may be empty, as MLflow tells it from one that is not set.
+fn set(value: &Value, field: &str) -> Option<String> {
+    value.get(field).and_then(Value::as_str).map(str::to_owned)
+}
+
 pub fn int(value: &Value, field: &str) -> i64 {
     match value.get(field) {
         Some(Value::Number(number)) => number.as_i64().unwrap_or_default(),
@@ -154,7 +159,7 @@ pub fn registered_model(value: &Value) -> SourceModel {
     SourceModel {
         model: ImportRegisteredModel {
             name: text(value, "name"),
-            description: some(value, "description"),
+            description: set(value, "description"),
             created_at_ms: int(value, "creation_timestamp"),
             updated_at_ms: int(value, "last_updated_timestamp"),
             tags: pairs(value, "tags"),
@@ -169,7 +174,7 @@ pub fn version(value: &Value) -> SourceVersion {
             name: text(value, "name"),
             version: int(value, "version"),
             source: text(value, "source"),
-            description: some(value, "description"),
+            description: set(value, "description"),
             created_by: some(value, "user_id"),
             created_at_ms: int(value, "creation_timestamp"),
             updated_at_ms: int(value, "last_updated_timestamp"),

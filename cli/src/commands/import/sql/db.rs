@@ -3,7 +3,7 @@
 use crate::commands::import::error::SourceError;
 use futures::{StreamExt, stream::BoxStream};
 use sqlx::{
-    AssertSqlSafe, PgPool, Row as _, SqlitePool,
+    AssertSqlSafe, Connection as _, PgConnection, PgPool, Row as _, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions, PgRow},
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteRow},
 };
@@ -26,6 +26,13 @@ pub enum Row {
     Postgres(PgRow),
 }
 
+fn unreachable(options: &PgConnectOptions, error: &impl std::fmt::Display) -> SourceError {
+    let (host, port) = (options.get_host(), options.get_port());
+    SourceError::Unreachable(format!(
+        "the MLflow database cannot be read: no connection to {host}:{port}: {error}"
+    ))
+}
+
 impl Db {
     /// A database file. One that is not there is not made.
     pub async fn sqlite(file: &PathBuf) -> Result<Self, SourceError> {
@@ -42,6 +49,13 @@ impl Db {
     pub async fn postgres(url: &str) -> Result<Self, SourceError> {
         let options = PgConnectOptions::from_str(url).map_err(failed)?;
         let options = options.options([("default_transaction_read_only", "on")]);
+        // The pool would try again until its time is over, and then say that alone.
+        match tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options)).await {
+            Ok(connected) => {
+                connected.map_err(|error| unreachable(&options, &error))?.close().await.map_err(failed)?;
+            }
+            Err(late) => return Err(unreachable(&options, &late)),
+        }
         let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(CONNECT_TIMEOUT);
         Ok(Self::Postgres(pool.connect_with(options).await.map_err(failed)?))
     }

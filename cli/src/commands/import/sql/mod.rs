@@ -91,14 +91,18 @@ impl Sql {
             if self.schema.has_table(table) {
                 let count =
                     self.db.count(format!("SELECT CAST(COUNT(*) AS BIGINT) AS n FROM {table}")).await?;
-                found.push(LeftOut { kind, count, why });
+                found.push(LeftOut { kind, count: Some(count), why });
             }
         }
         for (table, kind) in [("experiments", "experiment"), ("registered_models", "registered model")] {
             if self.schema.has(table, "workspace") {
                 let inside = self.schema.default_workspace(table);
                 let sql = format!("SELECT CAST(COUNT(*) AS BIGINT) AS n FROM {table} WHERE NOT ({inside})");
-                found.push(LeftOut { kind, count: self.db.count(sql).await?, why: super::OTHER_WORKSPACE });
+                found.push(LeftOut {
+                    kind,
+                    count: Some(self.db.count(sql).await?),
+                    why: super::OTHER_WORKSPACE,
+                });
             }
         }
         Ok(found)

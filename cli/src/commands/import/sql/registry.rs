@@ -38,7 +38,7 @@ impl Sql {
             found.push(SourceModel {
                 aliases: aliases.remove(&name).unwrap_or_default(),
                 model: ImportRegisteredModel {
-                    description: row.text("description")?.filter(|text| !text.is_empty()),
+                    description: row.text("description")?,
                     created_at_ms,
                     updated_at_ms: row.int("last_updated_time")?.unwrap_or(created_at_ms),
                     tags: tags.remove(&name).unwrap_or_default(),
@@ -114,7 +114,7 @@ impl Sql {
                     name: name.to_owned(),
                     version,
                     source: row.word("source")?,
-                    description: some(row.text("description")?),
+                    description: row.text("description")?,
                     created_by: some(row.text("user_id")?),
                     created_at_ms,
                     updated_at_ms: row.int("last_updated_time")?.unwrap_or(created_at_ms),
