@@ -44,6 +44,18 @@ def test_names_with_spaces_and_letters(any_server):
         assert get(any_server, "names/" + requests.utils.quote(name)).content == name.encode()
 
 
+def test_names_whose_percent_sign_encodes_nothing(any_server):
+    """MLflow 2's `log_image` separates the parts of a name by it, and 17 begins today's timestamps."""
+    for name in ("a%17b.txt", "dogs%step%3%timestamp%1795785790240%f0a3.png", "dogs%step%3%timestamp%1795%00ab.txt"):
+        response = requests.put(f"{any_server.url}{BASE}/images/{requests.utils.quote(name)}", data=b"x", timeout=60)
+        if "%00" in name:
+            assert response.status_code == 400, name
+            continue
+        assert response.status_code == 200, response.text
+        assert name in listed(any_server, "images")
+        assert get(any_server, "images/" + requests.utils.quote(name)).content == b"x"
+
+
 def test_overwrite_gives_the_new_file(any_server):
     put(any_server, "over/f", b"one")
     first = get(any_server, "over/f").headers["etag"]

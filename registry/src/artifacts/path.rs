@@ -30,15 +30,22 @@ impl ArtifactPath {
     /// MLflow does, so that no further decoding can make a refused path of an accepted one. One
     /// trailing `/` is dropped; the empty text is the root.
     ///
+    /// A `%` whose digits stand for a control character that no name has is no encoding, nor is any other
+    /// of that text: MLflow 2 separates the parts of an image's name by it (`dogs%step%3%timestamp%17…`).
+    ///
     /// Refuses paths that are absolute, have a scheme or a drive, an empty, `.` or `..` segment,
     /// a backslash, `#` or a control character, and paths past the limits of this module.
     pub fn parse(text: &str) -> Result<Self, ArtifactError> {
         let mut text = text.to_owned();
         for _ in 0..DECODE_ROUNDS_MAX {
+            if percent_decode_str(&text).any(is_odd_control) && !text.bytes().any(is_odd_control) {
+                check_decoded(&text)?;
+                return Self::check(without_slash(&text));
+            }
             let decoded =
                 percent_decode_str(&text).decode_utf8().map_err(|_| ArtifactError::UnsafePath)?.into_owned();
             if decoded == text {
-                return Self::check(text.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(&text));
+                return Self::check(without_slash(&text));
             }
             text = decoded;
         }
@@ -69,14 +76,11 @@ impl ArtifactPath {
             return Ok(Self::root());
         }
         check_length("bytes", text.len(), PATH_MAX_BYTES)?;
-        if text.chars().any(|c| c.is_control() || c == '\\' || c == '#') || has_scheme(text) {
+        if text.chars().any(char::is_control) || leads_out(text) {
             return Err(ArtifactError::UnsafePath);
         }
         let mut count = 0;
         for segment in text.split('/') {
-            if matches!(segment, "" | "." | "..") || is_drive(segment) {
-                return Err(ArtifactError::UnsafePath);
-            }
             check_length("bytes in one name", segment.len(), SEGMENT_MAX_BYTES)?;
             count += 1;
         }
@@ -132,6 +136,35 @@ impl ArtifactPath {
     }
 }
 
+fn without_slash(text: &str) -> &str {
+    text.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(text)
+}
+
+/// A control character that nobody types, into a name or a test of what is done with one.
+const fn is_odd_control(byte: u8) -> bool {
+    matches!(byte, 1..=31) && !byte.is_ascii_whitespace()
+}
+
+/// Whether a path that is kept as it is stays one, however often anyone decodes it.
+fn check_decoded(text: &str) -> Result<(), ArtifactError> {
+    let mut text = text.to_owned();
+    for _ in 0..DECODE_ROUNDS_MAX {
+        let decoded = percent_decode_str(&text).decode_utf8_lossy().into_owned();
+        if decoded == text {
+            let is_safe = !text.contains('\0') && !leads_out(without_slash(&text));
+            return if is_safe { Ok(()) } else { Err(ArtifactError::UnsafePath) };
+        }
+        text = decoded;
+    }
+    Err(ArtifactError::UnsafePath)
+}
+
+/// Whether the path is none below a root, on any system.
+fn leads_out(text: &str) -> bool {
+    let is_odd = |segment: &str| matches!(segment, "" | "." | "..") || is_drive(segment);
+    text.contains(['\\', '#']) || has_scheme(text) || text.split('/').any(is_odd)
+}
+
 fn check_length(what: &'static str, actual: usize, max: usize) -> Result<(), ArtifactError> {
     if actual > max { Err(ArtifactError::PathTooLong { what, actual, max }) } else { Ok(()) }
 }
@@ -182,6 +215,12 @@ mod tests {
             ("..a/b..", "..a/b.."),
             (".versions/ver-1/MLmodel", ".versions/ver-1/MLmodel"),
             ("a:b/c", "a:b/c"),
+            ("a%17b.txt", "a%17b.txt"),
+            (
+                "images/dogs%25step%253%25timestamp%251795%25f0a.png",
+                "images/dogs%step%3%timestamp%1795%f0a.png",
+            ),
+            ("dogs%step%3%timestamp%1795%f0a%20b.png", "dogs%step%3%timestamp%1795%f0a%20b.png"),
         ] {
             assert_eq!(ArtifactPath::parse(text).unwrap().as_str(), expected, "{text}");
         }
@@ -211,6 +250,13 @@ mod tests {
             "a\0b",
             "a\nb",
             "a\u{7f}",
+            "a%17/../x",
+            "%17/%2e%2e/x",
+            "%17%00",
+            "%17%5c..",
+            "%17%23",
+            "a%17//b",
+            "%17/C:/x",
         ] {
             let mut encoded = text.to_owned();
             for round in 0..4 {
@@ -280,7 +326,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_accepted_stays_inside(text in "[a./%25e2c\\\\#: ~é]{0,24}") {
+        fn whatever_is_accepted_stays_inside(text in "[a./%2517e2c\\\\#: ~é]{0,24}") {
             if let Ok(path) = ArtifactPath::parse(&text) {
                 let mut inside = std::path::PathBuf::from("/root");
                 inside.extend(std::path::Path::new(path.as_str()).components());
