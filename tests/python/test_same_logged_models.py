@@ -95,6 +95,13 @@ def test_search(model, body):
     model.same("POST", "logged-models/search", {"experiment_ids": ["$experiment"], **body})
 
 
+@pytest.mark.parametrize("dataset", [{"dataset_name": "d"}, {"dataset_digest": "1"}], ids=str)
+def test_half_a_dataset_is_refused(model, dataset):
+    metric = {"key": "acc", "value": 0.5, "timestamp": 1, "step": 0, "model_id": "$model", **dataset}
+    model.same("POST", "runs/log-metric", {"run_id": "$run", **metric})
+    model.same("POST", "runs/log-batch", {"run_id": "$run", "metrics": [metric]})
+
+
 @pytest.mark.parametrize(
     "dataset",
     [

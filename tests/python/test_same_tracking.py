@@ -66,8 +66,12 @@ def test_custom_views_of_the_pages(experiment):
     )
     tag(50)
     tag(49)
-    experiment.same("POST", "experiments/set-experiment-tag", {"experiment_id": "$experiment", "key": "k", "value": "v"})
-    experiment.same("POST", "experiments/delete-experiment-tag", {"experiment_id": "$experiment", "key": view(0)["key"]})
+    experiment.same(
+        "POST", "experiments/set-experiment-tag", {"experiment_id": "$experiment", "key": "k", "value": "v"}
+    )
+    experiment.same(
+        "POST", "experiments/delete-experiment-tag", {"experiment_id": "$experiment", "key": view(0)["key"]}
+    )
     tag(50)
 
 

@@ -20,7 +20,7 @@ const PROMPT_PLACEHOLDERS: [&str; 2] = ["dummy-source", "prompt-template"];
 pub enum Source {
     /// A path of our own artifact namespace, without leading, trailing or doubled slashes.
     Artifacts(String),
-    /// A path below a run's artifacts.
+    /// A path below a run's artifacts; empty for all of them.
     Run { run_id: String, path: String },
     /// A logged model, by id.
     LoggedModel(String),
@@ -166,7 +166,7 @@ fn squeeze(path: &str) -> String {
 fn read_run(source: &str, path: &str) -> Result<Source, ModelsError> {
     let path = squeeze(path);
     let (run_id, below) = path.split_once('/').unwrap_or((path.as_str(), ""));
-    if run_id.is_empty() || below.is_empty() {
+    if run_id.is_empty() {
         return Err(invalid(format!(
             "Invalid model version source: '{source}'. Not a proper runs:/ URI: expected runs:/<run_id>/path/to/model."
         )));
@@ -251,6 +251,8 @@ mod tests {
             ("mlflow-artifacts://host:9000/models", Source::Remote),
             ("mlflow-artifacts://host:9000/models/artifact/..../", Source::Remote),
             ("runs:/abc/model", Source::Run { run_id: "abc".into(), path: "model".into() }),
+            // All that the run logged.
+            ("runs:/abc", Source::Run { run_id: "abc".into(), path: String::new() }),
             ("runs:/abc/a/b", Source::Run { run_id: "abc".into(), path: "a/b".into() }),
             ("models:/m-1f", Source::LoggedModel("m-1f".into())),
             ("models:/iris/3", version(Which::Number(3))),
@@ -287,7 +289,7 @@ mod tests {
             "s3a://my_bucket/api/../../../",
             "dbfs:/run/artifacts/a%3f/../../../../",
             "dbfs:/x#/../y",
-            "runs:/abc",
+            "runs:/",
             "runs://host/abc/model",
             "models:/",
             "models:/a/b/c",

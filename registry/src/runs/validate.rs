@@ -201,6 +201,12 @@ pub fn metric(logged: &LoggedMetric, path: &str) -> Result<(), RunsError> {
         )));
     }
     length("Metric name", &metric.key, KEY_MAX)?;
+    let given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+    if given(&logged.dataset_name) != given(&logged.dataset_digest) {
+        return Err(invalid(
+            "Both dataset_name and dataset_digest must be provided if one is provided".to_owned(),
+        ));
+    }
     length("dataset_name", logged.dataset_name.as_deref().unwrap_or_default(), DATASET_NAME_MAX)?;
     length("dataset_digest", logged.dataset_digest.as_deref().unwrap_or_default(), DATASET_DIGEST_MAX)
 }

@@ -112,12 +112,15 @@ pub(super) fn attribute(
     match grammar.entity.attribute(key).filter(|a| usable(a)) {
         Some(attribute) => Ok(Field::Attribute(attribute)),
         None => {
+            let more: &[&str] = if grammar.entity.traces { &super::traces::KEYS } else { &[] };
             let mut valid: Vec<String> = grammar
                 .entity
                 .attributes
                 .iter()
                 .filter(|a| usable(a))
-                .map(|a| format!("'{}'", a.name))
+                .map(|a| a.name)
+                .chain(more.iter().copied())
+                .map(|name| format!("'{name}'"))
                 .collect();
             valid.sort();
             let valid = valid.join(", ");

@@ -52,6 +52,9 @@ pub(super) fn order_field(grammar: &Grammar, identifier: &Identifier) -> Result<
     }
 }
 
+/// What may be asked of a trace besides its attributes.
+pub(super) const KEYS: [&str; 4] = ["name", "prompt", "run_id", "text"];
+
 fn field(
     grammar: &Grammar,
     identifier: &Identifier,
