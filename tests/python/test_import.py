@@ -3,7 +3,6 @@ database, and is then the same object by object through that client on both side
 
 import json
 import os
-import pickle
 import shutil
 import signal
 import sqlite3
@@ -12,14 +11,11 @@ import time
 
 import importing
 import pytest
-from conftest import flags_of, missing
+from conftest import flags_of
 from importer import bring
 from reference import Reference
 from server import BINARY, Server, environment
 from stored import validate_referrers
-
-# A Python whose MLflow is 2.22, for a server of that version; without it that part is left out.
-OLD_PYTHON = os.environ.get("WAYBILL_TEST_PYTHON_2_22")
 
 
 class Old:
@@ -373,31 +369,3 @@ def test_artifacts_elsewhere_stay_there(make_server, old, tmp_path):
     run = importing.client_of(server.url).get_run(old.ids["run"])
     assert run.info.artifact_uri == f"s3://bucket/{old.ids['run']}"
     assert run.data.params["C"] == "1.0"
-
-
-def with_old_client(*arguments):
-    command = [OLD_PYTHON, importing.__file__, *map(str, arguments)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert result.returncode == 0, result.stderr[-3000:]
-
-
-def test_a_server_of_version_2(make_server, tmp_path):
-    """Filled and compared by the client of its own version, which then talks to a Waybill as well."""
-    if not OLD_PYTHON:
-        missing("WAYBILL_TEST_PYTHON_2_22, a Python with MLflow 2.22 (scripts/test makes one)")
-    reference = Reference(tmp_path, python=OLD_PYTHON).wait()
-    try:
-        with_old_client("fill", reference.url)
-        with_old_client("snapshot", reference.url, tmp_path / "expected")
-        expected = pickle.loads((tmp_path / "expected").read_bytes())
-        database = ["--from", f"sqlite:///{tmp_path}/mlflow.db", "--artifacts", str(tmp_path / "artifacts")]
-        for name, flags in (("rest", ["--from", reference.url]), ("database", database)):
-            server = make_server(name=name).start()
-            report = bring(server, *flags)
-            assert report["failures"] == 0 and "2.22" in report["detail"]
-            assert report["objects"]["trace"]["created"] == 1
-            with_old_client("snapshot", server.url, tmp_path / f"{name}.seen")
-            assert pickle.loads((tmp_path / f"{name}.seen").read_bytes()) == expected
-            assert not bring(server, *flags)["changed"]
-    finally:
-        reference.stop()
