@@ -56,6 +56,15 @@ def test_names_whose_percent_sign_encodes_nothing(any_server):
         assert get(any_server, "images/" + requests.utils.quote(name)).content == b"x"
 
 
+def test_head_of_a_run_s_artifact_tells_its_size(any_server):
+    run = requests.post(f"{any_server.url}/api/2.0/mlflow/runs/create", json={"experiment_id": "0"}, timeout=60)
+    info = run.json()["run"]["info"]
+    put(any_server, info["artifact_uri"].removeprefix("mlflow-artifacts:/") + "/a.txt", b"four")
+    asked = {"run_id": info["run_id"], "path": "a.txt"}
+    response = requests.head(f"{any_server.url}/get-artifact", params=asked, timeout=60)
+    assert (response.status_code, response.headers["content-length"], response.content) == (200, "4", b"")
+
+
 def test_overwrite_gives_the_new_file(any_server):
     put(any_server, "over/f", b"one")
     first = get(any_server, "over/f").headers["etag"]

@@ -48,7 +48,7 @@ impl<S: Send + Sync, T: Message> FromRequest<S> for MlflowJson<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, MlflowError> {
         let (parts, body) = request.into_parts();
-        if parts.method == Method::GET
+        if matches!(parts.method, Method::GET | Method::HEAD)
             && let Some(query) = parts.uri.query().filter(|query| !query.is_empty())
         {
             return from_query(query).map(Self);
