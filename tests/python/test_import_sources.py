@@ -202,7 +202,7 @@ def test_a_store_whose_files_are_not_found(make_server, tmp_path):
     assert bring(server, *right)["failures"] == 0
     assert server.api("GET", "models/m/versions/1").json()["custody"] == "frozen"
     assert files(server, importing.client_of(server.url), run.info.run_id) == {"model/MLmodel": b"flavors: {}"}
-    other = make_server().start()
+    other = make_server(name="other").start()
     assert bring(other, *wrong, "--accept-missing-artifacts")["failures"] == 0
     assert other.api("GET", "models/m/versions/1").json()["custody"] == "pointer"
     assert importing.client_of(other.url).get_model_version_by_alias("m", "live").version in (1, "1")
