@@ -206,6 +206,12 @@ def test_a_store_whose_files_are_not_found(make_server, tmp_path):
     assert bring(other, *wrong, "--accept-missing-artifacts")["failures"] == 0
     assert other.api("GET", "models/m/versions/1").json()["custody"] == "pointer"
     assert importing.client_of(other.url).get_model_version_by_alias("m", "live").version in (1, "1")
+    # What lies elsewhere is not missing.
+    with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        database.execute("UPDATE runs SET artifact_uri = 's3://elsewhere/' || run_uuid")
+    third = make_server(name="third").start()
+    assert bring(third, *wrong)["failures"] == 0
+    assert third.api("GET", "models/m/versions/1").json()["custody"] == "pointer"
 
 
 def on_terminal(server, *arguments):

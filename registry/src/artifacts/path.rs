@@ -140,7 +140,8 @@ fn without_slash(text: &str) -> &str {
     text.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(text)
 }
 
-/// A control character that nobody types, into a name or a test of what is done with one.
+/// A control character other than white space: after a `%` its digits are meant as digits. Of the others,
+/// which tricks with headers and lines are made of, an encoding stays one, and is refused.
 const fn is_odd_control(byte: u8) -> bool {
     matches!(byte, 1..=31) && !byte.is_ascii_whitespace()
 }

@@ -38,10 +38,10 @@ Examples:
 
 The same command again, with the same address, goes on where an import was cut off, and takes what is
 new since, files too; what is here already it leaves alone. What was renamed, deleted or moved to
-another stage at the source since stays here as it was. A value that was logged late into an old
-metric's history is only seen with --recheck. Nothing is written at the source. A user and password for the old
-server stand in its address or in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, a token in
-MLFLOW_TRACKING_TOKEN. The exit code is 1 when something that should have been taken was not.";
+another stage at the source since stays here as it was. A value that was logged late into the middle
+of a metric's history is only seen with --recheck. Nothing is written at the source. A user and
+password for the old server stand in its address or in MLFLOW_TRACKING_USERNAME and
+MLFLOW_TRACKING_PASSWORD, a token in MLFLOW_TRACKING_TOKEN. The exit code is 1 when something that should have been taken was not.";
 
 /// Move in from another registry
 #[derive(Debug, clap::Args)]

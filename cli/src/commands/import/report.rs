@@ -53,6 +53,8 @@ pub struct Report {
     pub failures: u64,
     /// Whether anything here is other than before.
     pub changed: bool,
+    #[serde(skip)]
+    has_artifacts_outside: bool,
 }
 
 /// The report in the making. Several tasks write it.
@@ -119,9 +121,16 @@ impl Journal {
         push(&mut self.lock().not_taken, kind, &shown, why, false);
     }
 
-    /// Whether the source has any file, as far as it was read.
+    /// An object whose artifacts lie outside what can be read.
+    pub fn outside(&self, kind: &'static str, id: &str, what: &str) {
+        self.lock().has_artifacts_outside = true;
+        self.note(kind, id, what);
+    }
+
+    /// Whether the source keeps any file, here or elsewhere, as far as it was read.
     pub fn has_files(&self) -> bool {
-        self.lock().files.found > 0
+        let report = self.lock();
+        report.files.found > 0 || report.has_artifacts_outside
     }
 
     /// Files of an object that should have been taken and were not.

@@ -210,7 +210,7 @@ async fn a_page_may_be_longer_than_a_statement_binds() {
     .await;
 }
 
-/// Short and long pages are read by statements of their own.
+/// One run and many are bound in different ways.
 #[tokio::test]
 async fn a_run_is_the_same_on_a_short_and_on_a_long_page() {
     each(|tx, ()| {

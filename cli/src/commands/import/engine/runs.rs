@@ -144,7 +144,7 @@ impl Engine {
         place: Option<Place>,
     ) -> Result<Option<Artifacts>, Stopped> {
         let outside = |why: &str| {
-            self.journal.note(kind, id, &format!("its artifacts stay at {uri}: {why}"));
+            self.journal.outside(kind, id, &format!("its artifacts stay at {uri}: {why}"));
             Ok(None)
         };
         let (Some(directory), Some(place)) = (self.mapping.target(uri), place) else {
