@@ -103,8 +103,8 @@ async fn open(args: &Mlflow, context: &Context) -> Result<Source, Failure> {
     let is_folder = args.from.starts_with("file:") || std::path::Path::new(&args.from).is_dir();
     if is_folder {
         return Err(Failure::Usage(format!(
-            "--from {shown} is a folder; start `mlflow server --backend-store-uri {shown}` on it and give its address, \
-             http://127.0.0.1:5000"
+            "--from {shown} is a folder; start `mlflow server --port 5001 --backend-store-uri {shown}` and give its address, \
+             http://127.0.0.1:5001"
         )));
     }
     let url = url.ok_or_else(|| {
