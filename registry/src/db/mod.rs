@@ -5,6 +5,7 @@
 //! [`Db::snapshot`].
 
 mod begin;
+mod direct;
 pub mod dump;
 mod error;
 mod identity;

@@ -1,6 +1,9 @@
 //! One SQL text, bound and run on whichever engine the connection speaks to.
 
-use super::{DbError, Engine};
+use super::{
+    DbError, Engine,
+    direct::{self, DirectRecord},
+};
 use futures::{StreamExt as _, TryStreamExt as _, future::Either, stream::BoxStream};
 use sqlx::{
     Connection as _, Encode, FromRow, Postgres, Row as _, Sqlite, Transaction, Type,
@@ -102,6 +105,38 @@ impl Conn {
             query = value.bind(query);
         }
         query
+    }
+
+    /// Hands every row of a generated statement to `take`, of which about `rows` are expected.
+    pub async fn each_of<T: Record + DirectRecord>(
+        &mut self,
+        sql: super::sql::Sql,
+        rows: usize,
+        take: impl FnMut(T) -> Result<(), DbError> + Send,
+    ) -> Result<(), DbError> {
+        let sqlite = match &mut self.inner {
+            Inner::SqlitePooled(c) if rows >= direct::ROWS_MIN => &mut **c,
+            Inner::SqliteTransaction(t) if rows >= direct::ROWS_MIN => &mut **t,
+            _ => return self.generated(sql).each(take).await,
+        };
+        #[cfg(test)]
+        self.seen.push(sql.clone());
+        direct::each(sqlite, &sql, take).await
+    }
+
+    /// The rows of a generated statement, of which about `rows` are expected.
+    pub async fn all_of<T: Record + DirectRecord>(
+        &mut self,
+        sql: super::sql::Sql,
+        rows: usize,
+    ) -> Result<Vec<T>, DbError> {
+        let mut all = Vec::new();
+        self.each_of(sql, rows, |row| {
+            all.push(row);
+            Ok(())
+        })
+        .await?;
+        Ok(all)
     }
 
     /// The generated statements that ran since the last call.

@@ -4,20 +4,12 @@
 use super::WriterMetrics;
 use crate::db::{
     DbError,
+    direct::{Failure, bound, failed},
     open::SQLITE_BUSY_TIMEOUT,
     sql::{Sql, Value},
 };
-use rusqlite::{
-    Connection, OpenFlags, ffi,
-    types::{ToSqlOutput, ValueRef},
-};
-use sqlx::error::{DatabaseError, ErrorKind};
-use std::{
-    borrow::Cow,
-    error::Error,
-    fmt,
-    path::{Path, PathBuf},
-};
+use rusqlite::{Connection, OpenFlags};
+use std::path::{Path, PathBuf};
 use tokio::sync::oneshot;
 
 /// Statements that stay prepared: each shape of a batch has a handful.
@@ -150,86 +142,4 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     conn.pragma_update(None, "foreign_keys", true)?;
     conn.set_prepared_statement_cache_capacity(PREPARED_MAX);
     Ok(conn)
-}
-
-fn bound(value: &Value) -> ToSqlOutput<'_> {
-    let value = match value {
-        Value::Text(text) | Value::OptText(Some(text)) => ValueRef::Text(text.as_bytes()),
-        Value::OptBytes(Some(bytes)) => ValueRef::Blob(bytes),
-        Value::Int(number) | Value::OptInt(Some(number)) => ValueRef::Integer(*number),
-        Value::Float(number) | Value::OptFloat(Some(number)) => ValueRef::Real(*number),
-        Value::Bool(flag) | Value::OptBool(Some(flag)) => ValueRef::Integer(i64::from(*flag)),
-        Value::OptText(None)
-        | Value::OptBytes(None)
-        | Value::OptInt(None)
-        | Value::OptFloat(None)
-        | Value::OptBool(None)
-        // SQLite gets its rows written out.
-        | Value::Column(_) => ValueRef::Null,
-    };
-    ToSqlOutput::Borrowed(value)
-}
-
-/// An error of the engine, told as sqlx tells it.
-#[derive(Debug, Clone)]
-struct Failure {
-    extended_code: i32,
-    message: String,
-}
-
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Self {
-        let extended_code = error.sqlite_error().map_or(ffi::SQLITE_ERROR, |error| error.extended_code);
-        Self { extended_code, message: error.to_string() }
-    }
-}
-
-impl From<Failure> for DbError {
-    fn from(failure: Failure) -> Self {
-        sqlx::Error::from(failure).into()
-    }
-}
-
-fn failed(error: rusqlite::Error) -> sqlx::Error {
-    Failure::from(error).into()
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "(code: {}) {}", self.extended_code, self.message)
-    }
-}
-
-impl Error for Failure {}
-
-impl DatabaseError for Failure {
-    fn message(&self) -> &str {
-        &self.message
-    }
-
-    fn code(&self) -> Option<Cow<'_, str>> {
-        Some(self.extended_code.to_string().into())
-    }
-
-    fn as_error(&self) -> &(dyn Error + Send + Sync + 'static) {
-        self
-    }
-
-    fn as_error_mut(&mut self) -> &mut (dyn Error + Send + Sync + 'static) {
-        self
-    }
-
-    fn into_error(self: Box<Self>) -> Box<dyn Error + Send + Sync + 'static> {
-        self
-    }
-
-    fn kind(&self) -> ErrorKind {
-        match self.extended_code {
-            ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY => ErrorKind::UniqueViolation,
-            ffi::SQLITE_CONSTRAINT_FOREIGNKEY => ErrorKind::ForeignKeyViolation,
-            ffi::SQLITE_CONSTRAINT_NOTNULL => ErrorKind::NotNullViolation,
-            ffi::SQLITE_CONSTRAINT_CHECK => ErrorKind::CheckViolation,
-            _ => ErrorKind::Other,
-        }
-    }
 }

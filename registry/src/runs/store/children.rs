@@ -28,17 +28,16 @@ pub async fn details(conn: &mut Conn, runs: Vec<Run>) -> Result<Vec<RunDetails>,
     let mut with_datasets = Vec::new();
     let rids: Vec<i64> = all.iter().map(|details| details.run.rid).collect();
     let sql = logged_to(conn, &rids);
-    conn.generated(sql)
-        .each(|row: Row| {
-            let rid = row.0;
-            if let Some(details) = positions.get(&rid).and_then(|i| all.get_mut(*i))
-                && details.take(row)?
-            {
-                with_datasets.push(rid);
-            }
-            Ok(())
-        })
-        .await?;
+    let take = |row: Row| {
+        let rid = row.0;
+        if let Some(details) = positions.get(&rid).and_then(|i| all.get_mut(*i))
+            && details.take(row)?
+        {
+            with_datasets.push(rid);
+        }
+        Ok(())
+    };
+    conn.each_of(sql, rids.len(), take).await?;
     if !with_datasets.is_empty() {
         for (rid, input) in datasets(conn, &with_datasets).await? {
             if let Some(details) = positions.get(&rid).and_then(|i| all.get_mut(*i)) {

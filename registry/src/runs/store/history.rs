@@ -45,7 +45,7 @@ pub async fn history(
     sql.bind_list([timestamp_ms.into(), step.into(), value.into(), is_nan.into()]);
     sql.push(") AND rid = ").bind(rid).push(" AND key = ").bind(key);
     sql.push(" ORDER BY timestamp_ms, step, value, is_nan LIMIT ").bind(limit);
-    let rows: Vec<(i64, i64, f64, bool)> = conn.generated(sql).all().await?;
+    let rows: Vec<(i64, i64, f64, bool)> = conn.all_of(sql, limit as usize).await?;
     Ok(rows.into_iter().map(|row| metric(key, row)).collect())
 }
 
@@ -88,7 +88,7 @@ pub async fn at_steps(
     sql.push(")) AS found WHERE number = 1 OR number * ").bind(most);
     sql.push(" / total <> (number - 1) * ").bind(most).push(" / total OR total <= ").bind(most);
     sql.push(" ORDER BY number");
-    let rows: Vec<(i64, i64, f64, bool)> = conn.generated(sql).all().await?;
+    let rows: Vec<(i64, i64, f64, bool)> = conn.all_of(sql, most as usize).await?;
     Ok(rows.into_iter().map(|row| metric(key, row)).collect())
 }
 

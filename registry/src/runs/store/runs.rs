@@ -12,35 +12,36 @@ use crate::{
 pub(super) const COLUMNS: &str = "r.rid, r.run_id, r.experiment_id, r.name, r.user_id, r.status, \
      r.start_time_ms, r.end_time_ms, r.lifecycle_stage, r.artifact_uri";
 
-#[derive(sqlx::FromRow)]
-pub(super) struct Row {
-    rid: i64,
-    run_id: String,
-    experiment_id: i64,
-    name: String,
-    user_id: String,
-    status: String,
-    start_time_ms: i64,
-    end_time_ms: Option<i64>,
-    lifecycle_stage: String,
-    artifact_uri: String,
-}
+/// A row of [`COLUMNS`].
+pub(super) type Row = (i64, String, i64, String, String, String, i64, Option<i64>, String, String);
 
 impl TryFrom<Row> for Run {
     type Error = DbError;
 
     fn try_from(row: Row) -> Result<Self, DbError> {
+        let (
+            rid,
+            run_id,
+            experiment_id,
+            name,
+            user_id,
+            state,
+            start_time_ms,
+            end_time_ms,
+            stage,
+            artifact_uri,
+        ) = row;
         Ok(Self {
-            rid: row.rid,
-            run_id: row.run_id,
-            experiment_id: row.experiment_id,
-            name: row.name,
-            user_id: row.user_id,
-            status: status(&row.status)?,
-            start_time_ms: row.start_time_ms,
-            end_time_ms: row.end_time_ms,
-            lifecycle: lifecycle(&row.lifecycle_stage)?,
-            artifact_uri: row.artifact_uri,
+            rid,
+            run_id,
+            experiment_id,
+            name,
+            user_id,
+            status: status(&state)?,
+            start_time_ms,
+            end_time_ms,
+            lifecycle: lifecycle(&stage)?,
+            artifact_uri,
         })
     }
 }

@@ -54,7 +54,7 @@ pub async fn search(
     let bases: Vec<Base<'_>> = stages.iter().map(|stage| stage as Base<'_>).collect();
     search::page_of_any(conn, &RUNS, query, &bases, position, limit, |conn, sql| {
         Box::pin(async move {
-            let rows: Vec<Row> = conn.generated(sql).all().await?;
+            let rows: Vec<Row> = conn.all_of(sql, limit).await?;
             let runs = rows.into_iter().map(Run::try_from).collect::<Result<_, _>>()?;
             children::details(conn, runs).await
         })

@@ -24,16 +24,15 @@ pub async fn fill(conn: &mut Conn, mut traces: Vec<TraceInfo>) -> Result<Vec<Tra
     for some in tids.chunks(KEYS_PER_STATEMENT) {
         let mut assessed = Vec::new();
         let sql = belonging_to(conn, some);
-        conn.generated(sql)
-            .each(|(tid, texts): (i64, String)| {
-                if let Some(trace) = positions.get(&tid).and_then(|i| traces.get_mut(*i))
-                    && trace.take(&texts)?
-                {
-                    assessed.push(tid);
-                }
-                Ok(())
-            })
-            .await?;
+        conn.each_of(sql, some.len(), |(tid, texts): (i64, String)| {
+            if let Some(trace) = positions.get(&tid).and_then(|i| traces.get_mut(*i))
+                && trace.take(&texts)?
+            {
+                assessed.push(tid);
+            }
+            Ok(())
+        })
+        .await?;
         for (tid, assessment) in assessments::of(conn, &assessed).await? {
             if let Some(trace) = positions.get(&tid).and_then(|i| traces.get_mut(*i)) {
                 trace.assessments.push(assessment);
