@@ -179,7 +179,7 @@ def test_files_of_any_name(make_server, of_any_name, source):
 
 
 def test_a_store_whose_files_are_not_found(make_server, tmp_path):
-    """No version becomes a pointer for ever because a folder was mistaken; the right one brings all."""
+    """No version becomes a pointer because a folder was mistaken; the right one brings all, later too."""
     reference = Reference(tmp_path).wait()
     try:
         client = importing.client_of(reference.url)
@@ -205,7 +205,16 @@ def test_a_store_whose_files_are_not_found(make_server, tmp_path):
     other = make_server(name="other").start()
     assert bring(other, *wrong, "--accept-missing-artifacts")["failures"] == 0
     assert other.api("GET", "models/m/versions/1").json()["custody"] == "pointer"
+    pointer = other.api("GET", "models/m/versions/1").json()
+    report = bring(other, *right)
+    assert [note["why"] for note in report["notes"]] == [
+        "its files are here now: it is frozen and signed, no longer a pointer"
+    ]
+    frozen = other.api("GET", "models/m/versions/1").json()
+    assert (frozen["custody"], frozen["uid"]) == ("frozen", pointer["uid"])
     assert importing.client_of(other.url).get_model_version_by_alias("m", "live").version in (1, "1")
+    assert other.cli("verify", "m@1").returncode == 0
+    assert bring(other, *right)["notes"] == []
     # What lies elsewhere is not missing.
     with sqlite3.connect(tmp_path / "mlflow.db") as database:
         database.execute("UPDATE runs SET artifact_uri = 's3://elsewhere/' || run_uuid")

@@ -114,7 +114,7 @@ pub struct LookUpImported {
 #[serde(rename_all = "snake_case")]
 pub enum ImportedState {
     New,
-    /// Begun, then interrupted.
+    /// Begun, then interrupted; or a version that is a pointer, because its files were not found.
     Incomplete,
     /// Complete, but another one than the source has now.
     Changed,

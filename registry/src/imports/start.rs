@@ -4,9 +4,11 @@ use super::{ImportsError, check, store};
 use crate::{
     app::App,
     audit::{self, Cause},
+    models::store::versions,
 };
+use std::collections::HashSet;
 use waybill_client::api::{
-    CreateImport, IMPORT_OBJECTS_MAX, Import, ImportedObject, ImportedState, LookUpImported,
+    CreateImport, IMPORT_OBJECTS_MAX, Import, ImportedKind, ImportedObject, ImportedState, LookUpImported,
 };
 
 const SOURCE_MAX_CHARS: usize = 1_000;
@@ -68,11 +70,18 @@ pub async fn look_up(
     let ids = asked.objects.iter().map(|object| object.id.as_str());
     let ids: Vec<&str> = ids.filter(|id| check::id("id", id).is_ok()).collect();
     let marks = store::marks(&mut conn, import_rid, asked.kind, &ids).await?;
+    let pointers = match asked.kind {
+        ImportedKind::ModelVersion => {
+            versions::pointers(&mut conn, marks.values().map(|mark| mark.local_id.as_str())).await?
+        }
+        _ => HashSet::new(),
+    };
     let state = |object: &waybill_client::api::SourceObject| match marks.get(&object.id) {
         None => ImportedObject { state: ImportedState::New, local_id: None },
         Some(mark) => ImportedObject {
             state: match &mark.fingerprint {
                 None => ImportedState::Incomplete,
+                Some(_) if pointers.contains(&mark.local_id) => ImportedState::Incomplete,
                 Some(known) if *known == object.fingerprint => ImportedState::Complete,
                 Some(_) => ImportedState::Changed,
             },

@@ -1,11 +1,11 @@
 //! The native import API on both engines.
 
 mod traces;
+mod versions;
 
 use crate::testing::{TestRegistry, each_registry};
 use http::StatusCode;
 use serde_json::{Value, json};
-use waybill_proof::verify::Outcome;
 
 const SOURCE: &str = "http://old:5000";
 
@@ -70,12 +70,6 @@ fn logged_model(experiment_id: &str) -> Value {
 fn model(name: &str) -> Value {
     json!({ "kind": "registered_model", "name": name, "created_at_ms": 30, "updated_at_ms": 40,
             "description": "flowers", "tags": { "team": "blue" } })
-}
-
-fn version(name: &str, number: i64, source: &str) -> Value {
-    json!({ "name": name, "version": number, "source": source, "created_by": "ada", "created_at_ms": 31,
-            "updated_at_ms": 32, "stage": "production", "run_id": "r1", "tags": { "ok": "yes" },
-            "fingerprint": "f1" })
 }
 
 /// An import with an experiment, a run and a model, each complete in itself.
@@ -223,71 +217,13 @@ async fn bad_values_are_refused_by_name() {
             ("/api/v1/imports", json!({ "kind": "mlflow", "source": "" }), "FIELD_INVALID"),
             ("/api/v1/imports", json!({ "kind": "wandb", "source": "x" }), "BODY_INVALID"),
             ("/api/v1/imports/none/batches", json!({ "objects": [] }), "IMPORT_NOT_FOUND"),
-            ("/api/v1/imports/none/versions", version("iris", 1, "dummy"), "IMPORT_NOT_FOUND"),
+            ("/api/v1/imports/none/versions", versions::version("iris", 1, "dummy"), "IMPORT_NOT_FOUND"),
             ("/api/v1/imports/none/lookups", json!({ "kind": "run", "objects": [] }), "IMPORT_NOT_FOUND"),
         ] {
             let (status, problem) = registry.call("POST", path, Some(body)).await;
             assert!(status.is_client_error(), "{path}: {problem}");
             assert_eq!(problem["code"], code, "{path}: {problem}");
         }
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_version_keeps_its_number_and_is_signed_as_imported() {
-    each_registry(|registry| async move {
-        let import_id = brought(&registry).await;
-        registry
-            .put(&[
-                ("7/r1/artifacts/model/MLmodel", "m"),
-                ("7/r1/artifacts/model/requirements.txt", "a==1\n"),
-            ])
-            .await;
-        let asked = version("iris", 3, "runs:/r1/model");
-        let made = post(&registry, &import_id, "versions", asked.clone()).await;
-        assert_eq!(made["result"], "created", "{made}");
-        let again = post(&registry, &import_id, "versions", asked).await;
-        assert_eq!((&again["result"], &again["local_id"]), (&json!("unchanged"), &made["local_id"]));
-
-        let found = crate::models::version(registry.app(), "iris", 3).await.unwrap().version;
-        assert_eq!((found.created_by.as_str(), found.created_at_ms, found.updated_at_ms), ("ada", 31, 32));
-        assert_eq!(found.stage.as_str(), "production");
-        let report = registry.verify(&found.uid, &found).await;
-        assert!(report.passed(), "{report:?}");
-        for name in ["registration", "provenance"] {
-            let check = report.check(name).unwrap();
-            assert_eq!(check.ok, Outcome::Ok);
-            assert!(check.detail.contains("from http://old:5000, where it was iris@3"), "{}", check.detail);
-            assert!(check.detail.contains("did not witness the training"), "{}", check.detail);
-        }
-        assert!(report.check("provenance").unwrap().detail.contains("builder/imported/v1"));
-        assert_eq!(
-            report.check("run-completed").unwrap().ok,
-            Outcome::Skipped,
-            "nobody here saw the run end"
-        );
-        let (_, deployment) =
-            registry.call("GET", "/api/v1/environments/production/deployments/iris", None).await;
-        assert_eq!(deployment["code"], "DEPLOYMENT_NOT_FOUND", "a label deploys nothing: {deployment}");
-
-        let next = registry.pointer("iris").await;
-        assert_eq!(next.version, 4, "numbers go on after the highest that was imported");
-        let taken = post(&registry, &import_id, "versions", version("iris", 4, "runs:/r1/model")).await;
-        assert_eq!(taken["code"], "VERSION_TAKEN", "{taken}");
-        let earlier = post(&registry, &import_id, "versions", version("iris", 1, "runs:/r1/model")).await;
-        assert_eq!(earlier["result"], "created", "{earlier}");
-        let unknown = post(&registry, &import_id, "versions", version("rose", 1, "runs:/r1/model")).await;
-        assert_eq!(unknown["code"], "OBJECT_NOT_IMPORTED");
-        let elsewhere = post(&registry, &import_id, "versions", version("iris", 2, "s3://b/x")).await;
-        assert!(elsewhere["detail"].as_str().unwrap().contains("s3://b/x"), "{elsewhere}");
-        let aliases =
-            json!([{ "kind": "aliases", "name": "iris", "aliases": { "champion": 3 }, "updated_at_ms": 44 }]);
-        assert_eq!(batch(&registry, &import_id, aliases).await, ["updated"]);
-        let champion = crate::models::resolve(registry.app(), "iris@alias:champion").await.unwrap();
-        assert_eq!(champion.version.uid, found.uid);
-        let details = crate::models::model(registry.app(), "iris").await.unwrap();
-        assert_eq!(details.model.updated_at_ms, 44);
     })
     .await;
 }

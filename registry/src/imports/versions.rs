@@ -11,7 +11,7 @@ use crate::{
     audit::{self, Cause},
     db::Conn,
     models::{
-        self, Content, Importing, ModelsError, Registering,
+        self, Content, Importing, ModelsError, Registering, Version,
         store::{
             tags::{self, Owner},
             versions,
@@ -49,17 +49,46 @@ async fn try_write(
     let mut conn = app.db.snapshot().await?;
     let import_rid = store::rid(&mut conn, import_id).await?;
     let bringing = Bringing { import_rid, root: None, cause: cause.clone() };
-    if let Some(mark) = bringing.mark_of(&mut conn, ImportedKind::ModelVersion, &source_id).await? {
+    let Some(mark) = bringing.mark_of(&mut conn, ImportedKind::ModelVersion, &source_id).await? else {
+        registered_models::of(&mut conn, &bringing, &brought.name).await?;
         drop(conn);
-        if mark.fingerprint.as_deref() == Some(&brought.fingerprint) {
-            return Ok(outcome(ImportResult::Unchanged, &mark.local_id));
-        }
-        return update(app, bringing, source_id, mark, brought).await;
-    }
-    registered_models::of(&mut conn, &bringing, &brought.name).await?;
+        let asked = registering(import_rid, import.source, None, &cause, source_id, brought);
+        let version = models::register(app, cause, asked).await?;
+        let detail = (version.custody == Custody::Pointer)
+            .then(|| format!("its files are not here: it is kept as a pointer to {}", version.source));
+        return Ok(ImportOutcome { detail, ..outcome(ImportResult::Created, &version.uid) });
+    };
+    let here = versions::find_by_uid(&mut conn, &mark.local_id).await?;
     drop(conn);
+    if let Some(pointer) = here.filter(|version| version.custody == Custody::Pointer && !version.deleted) {
+        let id = source_id.clone();
+        let asked = registering(import_rid, import.source, Some(pointer), &cause, id, brought.clone());
+        let version = models::register(app, cause, asked).await?;
+        if version.custody == Custody::Frozen {
+            let detail = "its files are here now: it is frozen and signed, no longer a pointer".to_owned();
+            return Ok(ImportOutcome {
+                detail: Some(detail),
+                ..outcome(ImportResult::Updated, &version.uid)
+            });
+        }
+    }
+    if mark.fingerprint.as_deref() == Some(&brought.fingerprint) {
+        return Ok(outcome(ImportResult::Unchanged, &mark.local_id));
+    }
+    update(app, bringing, source_id, mark, brought).await
+}
+
+/// The registration of a version under its number, or of the files of one that is a pointer.
+fn registering(
+    import_rid: i64,
+    source: String,
+    pointer: Option<Version>,
+    cause: &Cause,
+    source_id: String,
+    brought: ImportVersion,
+) -> Registering {
     let said = Imported {
-        source: import.source,
+        source,
         name: brought.name.clone(),
         version: brought.version,
         created_by: brought.created_by.clone().filter(|user| !user.is_empty()),
@@ -67,7 +96,7 @@ async fn try_write(
         imported_at_ms: cause.at_ms,
         witnessed_training: false,
     };
-    let asked = Registering {
+    Registering {
         name: brought.name,
         from: Content::Source(brought.source),
         description: brought.description,
@@ -80,13 +109,10 @@ async fn try_write(
             updated_at_ms: brought.updated_at_ms,
             stage: brought.stage,
             mark: (source_id, brought.fingerprint),
+            pointer,
         }),
         ..Registering::default()
-    };
-    let version = models::register(app, cause, asked).await?;
-    let detail = (version.custody == Custody::Pointer)
-        .then(|| format!("its files are not here: it is kept as a pointer to {}", version.source));
-    Ok(ImportOutcome { detail, ..outcome(ImportResult::Created, &version.uid) })
+    }
 }
 
 fn check(brought: &ImportVersion) -> Result<(), ImportsError> {

@@ -2,8 +2,11 @@
 //! and its times.
 
 use super::{
-    ModelsError,
-    store::{models, versions},
+    ModelsError, Version,
+    store::{
+        models,
+        versions::{self, NewVersion},
+    },
 };
 use crate::{
     audit::Cause,
@@ -23,24 +26,32 @@ pub struct Importing {
     pub stage: Stage,
     /// Id and fingerprint that it has at the source.
     pub mark: (String, String),
+    /// The pointer that it became when its files were not found, to be frozen now that they are.
+    pub pointer: Option<Version>,
 }
 
-/// The model's id and the number that the version had. Holds the model until the transaction ends.
+/// Adds the version under the number that it had, or makes the pointer whole that has it; its number and row id.
+/// Holds the model until the transaction ends.
 pub async fn take_number(
     tx: &mut Conn,
     name: &str,
     importing: &Importing,
+    new: &NewVersion,
 ) -> Result<(i64, i64), ModelsError> {
     let number = importing.said.version;
     let model_id = models::take_version(tx, name, number).await?;
     let model_id = model_id.ok_or_else(|| ModelsError::model_not_found(name))?;
-    if versions::number_is_taken(tx, model_id, number).await? {
-        return Err(ModelsError::VersionTaken { name: name.to_owned(), version: number });
+    if let Some(pointer) = &importing.pointer {
+        if versions::freeze(tx, pointer.version_id, new).await? {
+            return Ok((number, pointer.version_id));
+        }
+    } else if !versions::number_is_taken(tx, model_id, number).await? {
+        return Ok((number, versions::insert(tx, model_id, number, new).await?));
     }
-    Ok((model_id, number))
+    Err(ModelsError::VersionTaken { name: name.to_owned(), version: number })
 }
 
-/// Gives the new version its stage and its time, and notes that it is here.
+/// Gives the version its time and, when it is new, its stage, and notes that it is here.
 pub async fn settle(
     tx: &mut Conn,
     version_id: i64,
@@ -48,7 +59,9 @@ pub async fn settle(
     importing: &Importing,
     cause: &Cause,
 ) -> Result<(), ModelsError> {
-    versions::set_stage(tx, version_id, importing.stage, importing.updated_at_ms).await?;
+    // What was staged here since stays so.
+    let stage = importing.pointer.as_ref().map_or(importing.stage, |pointer| pointer.stage);
+    versions::set_stage(tx, version_id, stage, importing.updated_at_ms).await?;
     let (source_id, fingerprint) = importing.mark.clone();
     let mark = Mark { local_id: uid.to_owned(), fingerprint: Some(fingerprint) };
     let kind = ImportedKind::ModelVersion;

@@ -87,13 +87,17 @@ pub async fn register(app: &App, cause: Cause, asked: Registering) -> Result<Ver
         found.ok_or_else(|| ModelsError::model_not_found(&asked.name))?;
     }
     let origin = origin::find(app, &asked).await?;
+    let pointer = asked.imported.as_ref().and_then(|importing| importing.pointer.as_ref());
+    if let (Some(pointer), None) = (pointer, &origin.files) {
+        return Ok(pointer.clone());
+    }
     let evidence = match &origin.files {
         Some(files) => Some(gather(app, &cause, &asked, &origin, files).await?),
         None => None,
     };
     let said = asked.imported.as_ref().map(|importing| &importing.said);
     let new = NewVersion {
-        uid: app.ids.prefixed("ver"),
+        uid: pointer.map_or_else(|| app.ids.prefixed("ver"), |pointer| pointer.uid.clone()),
         custody: origin.custody,
         source: origin.source,
         location: origin.location,
@@ -191,13 +195,14 @@ async fn insert(tx: &mut Conn, input: &Input) -> Result<Version, ModelsError> {
         let model = find_model(tx, &asked.name).await?;
         announce::model_created(tx, ids.as_ref(), cause.at_ms, &model, &Tags::new()).await?;
     }
-    let (model_id, number) = match &asked.imported {
-        Some(importing) => imported::take_number(tx, &asked.name, importing).await?,
-        None => models::next_version(tx, &asked.name, cause.at_ms)
-            .await?
-            .ok_or_else(|| ModelsError::model_not_found(&asked.name))?,
+    let (number, version_id) = match &asked.imported {
+        Some(importing) => imported::take_number(tx, &asked.name, importing, new).await?,
+        None => {
+            let next = models::next_version(tx, &asked.name, cause.at_ms).await?;
+            let (model_id, number) = next.ok_or_else(|| ModelsError::model_not_found(&asked.name))?;
+            (number, versions::insert(tx, model_id, number, new).await?)
+        }
     };
-    let version_id = versions::insert(tx, model_id, number, new).await?;
     tags::set(tx, Owner::Version, version_id, &asked.tags).await?;
     if let Some(evidence) = evidence {
         freeze(tx, input, evidence, number, signer.as_ref()).await?;
@@ -215,14 +220,20 @@ async fn insert(tx: &mut Conn, input: &Input) -> Result<Version, ModelsError> {
     }
     let subject = format!("{}@{number}", asked.name);
     let to = evidence.as_ref().map(|evidence| evidence.content.manifest_digest.to_string());
-    let to = to.unwrap_or_else(|| format!("{} {}", stage::custody_text(new.custody), new.source));
-    audit::record(tx, &cause.event(action, subject).change(None, Some(&to))).await?;
+    let to = to.unwrap_or_else(|| kept_as(new.custody, &new.source));
+    let pointer = asked.imported.as_ref().and_then(|importing| importing.pointer.as_ref());
+    let from = pointer.map(|pointer| kept_as(pointer.custody, &pointer.source));
+    audit::record(tx, &cause.event(action, subject).change(from.as_deref(), Some(&to))).await?;
     let version = done(tx, &new.uid).await?;
     // What comes from elsewhere is no news.
     if asked.imported.is_none() {
         announce::version_created(tx, ids.as_ref(), cause.at_ms, &version, &asked.tags).await?;
     }
     Ok(version)
+}
+
+fn kept_as(custody: Custody, source: &str) -> String {
+    format!("{} {source}", stage::custody_text(custody))
 }
 
 /// The rows of a frozen version's files and evidence, the registration statement among them.

@@ -1,10 +1,11 @@
 use crate::{
     db::{
         Conn, DbError,
-        sql::{Sql, Value},
+        sql::{KEYS_PER_STATEMENT, Sql, Value},
     },
     models::{Version, stage},
 };
+use std::collections::HashSet;
 use waybill_client::api::{Custody, FrozenContent, Stage};
 use waybill_proof::Digest;
 
@@ -169,6 +170,50 @@ pub async fn insert(tx: &mut Conn, model_id: i64, version: i64, new: &NewVersion
         .one()
         .await?;
     Ok(version_id)
+}
+
+/// Gives a live pointer the files of `new`; false where there is none, or it is frozen by now.
+pub async fn freeze(tx: &mut Conn, version_id: i64, new: &NewVersion) -> Result<bool, DbError> {
+    let Some(content) = &new.content else {
+        return Ok(false);
+    };
+    let text = |digest: Option<Digest>| digest.map(|d| d.to_string());
+    let changed = tx
+        .query(
+            "UPDATE model_versions SET custody = 'frozen', source = $2, location = $3, description = $4, run_id = $5,
+                 logged_model_id = $6, manifest_digest = $7, oms_root = $8, file_count = $9, size_bytes = $10,
+                 requirements_digest = $11, experiment_config_digest = $12, snapshot_digest = $13
+             WHERE version_id = $1 AND custody = 'pointer' AND deleted_at_ms IS NULL",
+        )
+        .bind(version_id)
+        .bind(new.source.clone())
+        .bind(new.location.clone())
+        .bind(new.description.clone())
+        .bind(new.run_id.clone())
+        .bind(new.logged_model_id.clone())
+        .bind(content.manifest_digest.to_string())
+        .bind(content.oms_root.to_string())
+        .bind(content.file_count as i64)
+        .bind(content.size_bytes as i64)
+        .bind(text(content.requirements_digest))
+        .bind(text(content.experiment_config_digest))
+        .bind(content.registration_snapshot_digest.to_string())
+        .execute()
+        .await?;
+    Ok(changed > 0)
+}
+
+/// Which of the versions of these uids are live pointers.
+pub async fn pointers(conn: &mut Conn, uids: impl Iterator<Item = &str>) -> Result<HashSet<String>, DbError> {
+    let uids: Vec<&str> = uids.collect();
+    let mut found = HashSet::new();
+    for some in uids.chunks(KEYS_PER_STATEMENT) {
+        let mut sql = Sql::new(conn.engine(), "SELECT uid FROM model_versions WHERE uid IN (");
+        sql.bind_list(some.iter().map(|uid| (*uid).into()));
+        sql.push(") AND custody = 'pointer' AND deleted_at_ms IS NULL");
+        found.extend(conn.generated(sql).all::<(String,)>().await?.into_iter().map(|(uid,)| uid));
+    }
+    Ok(found)
 }
 
 /// The live version of that number.

@@ -11,8 +11,8 @@ struct Begun {
     fingerprint: String,
     /// Numbers that are here.
     here: Vec<i64>,
-    /// Versions made from others, which may have to come first.
-    waiting: Vec<ImportVersion>,
+    /// Versions made from others, which may have to come first, and what is here of them.
+    waiting: Vec<(ImportVersion, ImportedState)>,
     /// Whether a version could not be taken.
     lacking: bool,
     became: Became,
@@ -103,8 +103,8 @@ impl Engine {
                         begun.here.push(version.version);
                     }
                     // Frozen already: only what stands beside the files can follow.
-                    _ if version.source.starts_with("models:/") => begun.waiting.push(version),
-                    _ => self.version_of(begun, version).await?,
+                    _ if version.source.starts_with("models:/") => begun.waiting.push((version, known.state)),
+                    _ => self.version_of(begun, version, known.state).await?,
                 }
             }
             token = page.next;
@@ -114,26 +114,31 @@ impl Engine {
         }
     }
 
-    async fn version_of(&self, begun: &mut Begun, version: ImportVersion) -> Result<(), Stopped> {
+    async fn version_of(
+        &self,
+        begun: &mut Begun,
+        version: ImportVersion,
+        known: ImportedState,
+    ) -> Result<(), Stopped> {
         let number = version.version;
-        if self.version(version).await? {
-            begun.here.push(number);
-            if begun.became == Became::Unchanged {
-                begun.became = Became::Updated;
-            }
-        } else {
+        let Some(became) = self.version(version, known).await? else {
             begun.lacking = true;
+            return Ok(());
+        };
+        begun.here.push(number);
+        if begun.became == Became::Unchanged && became != Became::Unchanged {
+            begun.became = Became::Updated;
         }
         Ok(())
     }
 
     /// Tries versions that are made from others; with `last` there is no other try.
     async fn waiting_versions(&self, begun: &mut Begun, last: bool) -> Result<(), Stopped> {
-        for version in std::mem::take(&mut begun.waiting) {
+        for (version, known) in std::mem::take(&mut begun.waiting) {
             if last || self.source_is_here(&version.source).await? {
-                self.version_of(begun, version).await?;
+                self.version_of(begun, version, known).await?;
             } else {
-                begun.waiting.push(version);
+                begun.waiting.push((version, known));
             }
         }
         Ok(())

@@ -1,39 +1,48 @@
 use super::{Engine, Stopped, became, reason};
-use crate::commands::import::{error::SourceError, mapping, places::Place};
-use waybill_client::api::{ImportResult, ImportVersion, ImportedKind};
+use crate::commands::import::{error::SourceError, mapping, places::Place, report::Became};
+use waybill_client::api::{ImportResult, ImportVersion, ImportedKind, ImportedState};
 
 pub(super) const KIND: &str = "model version";
 /// What MLflow's clients post for prompts, which have no files.
 const PLACEHOLDERS: [&str; 2] = ["dummy-source", "prompt-template"];
 
 impl Engine {
-    /// Brings a version over; false when it was not taken.
-    pub(super) async fn version(&self, mut version: ImportVersion) -> Result<bool, Stopped> {
+    /// Brings a version over, or the files of one that came without; what became of it, `None` when it was not
+    /// taken.
+    pub(super) async fn version(
+        &self,
+        mut version: ImportVersion,
+        known: ImportedState,
+    ) -> Result<Option<Became>, Stopped> {
         let subject = format!("{}@{}", version.name, version.version);
-        self.note_absent_run(&subject, &version).await?;
-        match self.locate(&version).await {
+        let is_here = known != ImportedState::New;
+        if !is_here {
+            self.note_absent_run(&subject, &version).await?;
+        }
+        match self.locate(&version, is_here).await {
             Ok(source) => version.source = source,
             Err(Stopped::Source(SourceError::Object(why))) => {
                 self.journal.failed(KIND, &subject, why);
-                return Ok(false);
+                return Ok(None);
             }
             Err(stopped) => return Err(stopped),
         }
         let outcome = self.client.import_version(&self.import_id, &version).await?;
         if outcome.result == ImportResult::Refused {
             self.journal.failed(KIND, &subject, reason(&outcome));
-            return Ok(false);
+            return Ok(None);
         }
         if let Some(detail) = &outcome.detail {
             self.journal.note(KIND, &subject, detail);
         }
-        self.journal.became(KIND, became(&outcome));
-        Ok(true)
+        let became = became(&outcome);
+        self.journal.became(KIND, became);
+        Ok(Some(became))
     }
 
     /// Sees to it that the version's files are here, and says under which source. Those of a run or
     /// logged model came with it; where that was not taken, they come alone.
-    async fn locate(&self, version: &ImportVersion) -> Result<String, Stopped> {
+    async fn locate(&self, version: &ImportVersion, is_here: bool) -> Result<String, Stopped> {
         let source = version.source.clone();
         if PLACEHOLDERS.contains(&source.as_str()) {
             return Ok(source);
@@ -42,7 +51,7 @@ impl Engine {
             // A pointer to another version has no files of its own.
             let is_version =
                 source.starts_with("models:/") && source.trim_start_matches("models:/").contains('/');
-            return if is_version { Ok(source) } else { self.without_files(source) };
+            return if is_version { Ok(source) } else { self.without_files(source, is_here) };
         }
         let referred = ["runs:/", "models:/"].iter().any(|scheme| source.starts_with(scheme));
         let uri = if referred {
@@ -63,18 +72,18 @@ impl Engine {
                     Err(SourceError::Object(text).into())
                 }
             }
-            _ => self.without_files(source),
+            _ => self.without_files(source, is_here),
         }
     }
 
-    /// A version of which no file is found is a pointer for ever. Where the whole store has none, that is
-    /// rather the wrong folder, or one that the old server does not reach now.
-    fn without_files(&self, source: String) -> Result<String, Stopped> {
-        if self.journal.has_files() || self.options.accept_missing_artifacts {
+    /// A version of which no file is found is a pointer until some are. Where the whole store has none, that
+    /// is rather the wrong folder, or one that the old server does not reach now.
+    fn without_files(&self, source: String, is_here: bool) -> Result<String, Stopped> {
+        if is_here || self.journal.has_files() || self.options.accept_missing_artifacts {
             return Ok(source);
         }
         let text = "no file was found, nor any other in the old server's artifact store: it would be a pointer without \
-             proof for ever. See that --artifacts names that store, or that the old server reaches it; \
+             proof. See that --artifacts names that store, or that the old server reaches it; \
              --accept-missing-artifacts takes it as it is";
         Err(SourceError::Object(text.to_owned()).into())
     }
