@@ -101,11 +101,11 @@ pub(super) async fn choose<'q>(
     if candidates.is_empty() && scanned.is_empty() {
         return Ok(None);
     }
-    let most = rows_max(conn, entity, limit as i64).await?;
-    if let Some(condition) = fewest(conn, entity, query, bases, &candidates, most).await? {
+    let extent = Extent::of(conn, entity, limit as i64).await?;
+    if let Some(condition) = fewest(conn, entity, query, bases, &candidates, extent.most).await? {
         return Ok(Some(Driver::Condition(condition)));
     }
-    Ok(scan::rows(conn, entity, query, bases, &scanned, most, limit).await?.map(Driver::Rows))
+    Ok(scan::rows(conn, entity, query, bases, &scanned, extent).await?.map(Driver::Rows))
 }
 
 /// The one of `candidates` that the fewest rows meet, where those are fewer than `most`.
@@ -133,16 +133,29 @@ pub(super) async fn fewest<'q>(
     Ok(least.and_then(|(_, number)| candidates.get(number as usize).copied()))
 }
 
-/// A condition that fewer rows meet drives the search: those are sorted faster than an order's index
-/// is walked for few matches. To fill a page of `limit` rows of which one in n meets the condition,
-/// the walk reads n times as many; both cost the same where the square of what is found is `limit`
-/// times all. Half of that, because counting costs as well.
-pub(super) async fn rows_max(conn: &mut Conn, entity: &Entity, limit: i64) -> Result<i64, DbError> {
-    let mut sql = Sql::new(conn.engine(), "SELECT MAX(");
-    sql.push(entity.key).push(") FROM ").push(entity.table.split(" JOIN ").next().unwrap_or_default());
-    let (newest,): (Option<i64>,) = conn.generated(sql).one().await?;
-    let all = newest.unwrap_or_default();
-    Ok((limit.saturating_mul(all) / 4).isqrt().clamp(ROWS_MIN, ROWS_MAX))
+/// How far a search reaches, in rows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extent {
+    /// Of the table, about.
+    pub all: i64,
+    /// Of the page.
+    pub limit: i64,
+    /// A condition that fewer meet drives the search: those are sorted faster than an order's index is walked
+    /// for few matches. To fill a page of `limit` rows of which one in n meets the condition, the walk reads n
+    /// times as many; both cost the same where the square of what is found is `limit` times all. Half of that,
+    /// because counting costs as well.
+    pub most: i64,
+}
+
+impl Extent {
+    pub async fn of(conn: &mut Conn, entity: &Entity, limit: i64) -> Result<Self, DbError> {
+        let mut sql = Sql::new(conn.engine(), "SELECT MAX(");
+        sql.push(entity.key).push(") FROM ").push(entity.table.split(" JOIN ").next().unwrap_or_default());
+        let (newest,): (Option<i64>,) = conn.generated(sql).one().await?;
+        let all = newest.unwrap_or_default();
+        let most = (limit.saturating_mul(all) / 4).isqrt().clamp(ROWS_MIN, ROWS_MAX);
+        Ok(Self { all, limit, most })
+    }
 }
 
 /// Appends the statement that finds the rows that meet `condition` by its index, as `owner`. Nothing

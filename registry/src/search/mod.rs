@@ -9,6 +9,7 @@
 mod compile;
 mod driver;
 mod entity;
+mod lacking;
 mod order;
 mod page;
 mod query;

@@ -1,11 +1,11 @@
 //! The rows that meet a condition that no index seeks. A LIKE is looked for among all values of its
-//! key, which lie together in an index, before rows that lie apart are read one by one. Rows that lack
-//! a key are in no index of its values: they are looked for in the order in which rows are made, which
-//! is that of the children's primary keys as well.
+//! key, which lie together in an index, before rows that lie apart are read one by one.
 
 use super::{
     compile,
+    driver::Extent,
     entity::{Attribute, Child, Entity, Indexed},
+    lacking,
     query::{Condition, Field, Op, Query},
     select::Base,
 };
@@ -15,12 +15,9 @@ use crate::db::{Conn, DbError, Engine, sql::Sql};
 const SCANNED_MAX: usize = 4;
 /// To look at a value in its index costs a thirtieth of what it costs in a row that an order gives:
 /// where more rows than this for each of the page match, the order gives a full page sooner.
-const ROWS_PER_WANTED: usize = 30;
-/// The same of rows that lack a key, where the page's order is that in which they are made: to merge
-/// tables costs half of what that order does.
-const LACKING_PER_WANTED_AS_MADE: usize = 2;
+pub(super) const ROWS_PER_WANTED: i64 = 30;
 
-fn child<'q>(entity: &Entity, condition: &'q Condition) -> Option<(Child, &'q str)> {
+pub(super) fn child<'q>(entity: &Entity, condition: &'q Condition) -> Option<(Child, &'q str)> {
     let (child, key) = match &condition.field {
         Field::Metric(key) => (entity.metrics, key),
         Field::Param(key) => (entity.params, key),
@@ -33,7 +30,7 @@ fn child<'q>(entity: &Entity, condition: &'q Condition) -> Option<(Child, &'q st
 /// Whether indexes hold what the condition compares.
 pub(super) fn can_drive(entity: &Entity, condition: &Condition) -> bool {
     if condition.op == Op::IsNull {
-        return child(entity, condition).is_some() && as_made(entity).is_some();
+        return child(entity, condition).is_some() && lacking::as_made(entity).is_some();
     }
     match condition.field {
         Field::Attribute(attribute) => {
@@ -51,17 +48,13 @@ pub(super) async fn rows(
     query: &Query,
     bases: &[Base<'_>],
     conditions: &[&Condition],
-    most: i64,
-    limit: usize,
+    extent: Extent,
 ) -> Result<Option<Vec<i64>>, DbError> {
-    if conditions.is_empty() {
-        return Ok(None);
-    }
     let engine = conn.engine();
-    let (lacking, valued): (Vec<&Condition>, Vec<&Condition>) =
+    let (absent, valued): (Vec<&Condition>, Vec<&Condition>) =
         conditions.iter().take(SCANNED_MAX).partition(|condition| condition.op == Op::IsNull);
     if !valued.is_empty() {
-        let most = most.min(limit.saturating_mul(ROWS_PER_WANTED) as i64);
+        let most = extent.most.min(extent.limit.saturating_mul(ROWS_PER_WANTED));
         conn.expect_many_rows(true).await?;
         let statements = valued.into_iter().map(|c| statement(engine, entity, query, bases, c, most));
         let few = first_of_few(conn, statements, most).await?;
@@ -70,26 +63,13 @@ pub(super) async fn rows(
             return Ok(few);
         }
     }
-    let per_wanted = match (is_as_made(entity, query), engine.merges_tables()) {
-        (false, _) => ROWS_PER_WANTED,
-        (true, true) => LACKING_PER_WANTED_AS_MADE,
-        // The order itself looks at the same rows in the same way.
-        (true, false) => return Ok(None),
-    };
-    let most = most.min(limit.saturating_mul(per_wanted) as i64);
-    let statements = lacking.into_iter().map(|c| statement(engine, entity, query, bases, c, most));
-    first_of_few(conn, statements, most).await
-}
-
-/// Whether the page's order is that in which rows are made.
-fn is_as_made(entity: &Entity, query: &Query) -> bool {
-    let first = query.orders.first().map(|order| &order.field);
-    first.is_none_or(|first| as_made(entity).is_some_and(|made| *first == Field::Attribute(made)))
-}
-
-/// The attribute in whose order rows are made.
-fn as_made(entity: &Entity) -> Option<&'static Attribute> {
-    entity.natural.first().and_then(|(name, _)| entity.attribute(name))
+    for condition in absent {
+        let few = lacking::rows(conn, entity, query, bases, condition, extent).await?;
+        if few.is_some() {
+            return Ok(few);
+        }
+    }
+    Ok(None)
 }
 
 /// What the first statement gives that gives fewer than `most` rows.
@@ -118,20 +98,11 @@ fn statement(
 ) -> Sql {
     let child = child(entity, condition);
     // Of a key with many values several may meet it.
-    let several = condition.op != Op::IsNull && child.is_some_and(|(child, _)| child.latest.is_some());
+    let several = child.is_some_and(|(child, _)| child.latest.is_some());
     let mut sql =
         Sql::new(engine, if several { "SELECT DISTINCT c.owner FROM (" } else { "SELECT c.owner FROM (" });
     match (&condition.field, child) {
         (Field::Attribute(attribute), _) => attribute_values(&mut sql, entity, query, bases, attribute),
-        (_, Some((child, key))) if condition.op == Op::IsNull => {
-            if let Some(made) = as_made(entity) {
-                attribute_values(&mut sql, entity, query, bases, made);
-            }
-            sql.push(") c WHERE NOT EXISTS (");
-            child_values(&mut sql, entity, query, child, key, false);
-            sql.push(" AND v.").push(child.owner).push(" = c.owner) LIMIT ").bind(most);
-            return sql;
-        }
         (field, Some((child, key))) => {
             child_values(&mut sql, entity, query, child, key, matches!(field, Field::Metric(_)));
         }
@@ -144,7 +115,7 @@ fn statement(
 }
 
 /// Appends the query of an attribute's values.
-fn attribute_values(
+pub(super) fn attribute_values(
     sql: &mut Sql,
     entity: &Entity,
     query: &Query,
@@ -165,7 +136,14 @@ fn attribute_values(
 }
 
 /// Appends the query of all values of a key.
-fn child_values(sql: &mut Sql, entity: &Entity, query: &Query, child: Child, key: &str, is_metric: bool) {
+pub(super) fn child_values(
+    sql: &mut Sql,
+    entity: &Entity,
+    query: &Query,
+    child: Child,
+    key: &str,
+    is_metric: bool,
+) {
     sql.push("SELECT v.").push(child.owner).push(" AS owner, v.value");
     sql.push(if is_metric { ", v.is_nan FROM " } else { " FROM " });
     sql.push(child.table).push(" v WHERE v.key = ").bind(key);

@@ -112,7 +112,7 @@ impl Select<'_> {
             Key::Nan | Key::Missing => return Ok(None),
         };
         let equal = Condition { field: order.field.clone(), op: Op::Eq, operand };
-        let most = driver::rows_max(conn, self.entity, self.limit).await?;
+        let most = driver::Extent::of(conn, self.entity, self.limit).await?.most;
         let few = driver::fewest(conn, self.entity, self.query, self.bases, &[&equal], most).await?;
         Ok(few.is_none().then_some((value, equal)))
     }
