@@ -10,7 +10,7 @@ use rusqlite::{
     types::{ToSqlOutput, ValueRef},
 };
 use sqlx::error::{DatabaseError, ErrorKind};
-use std::{borrow::Cow, error::Error, fmt};
+use std::{borrow::Cow, error::Error, fmt, ops::ControlFlow};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// Rows past which preparing the statement anew, as is done here, costs less than sqlx's copies of them.
@@ -20,18 +20,18 @@ pub(super) const ROWS_MIN: usize = 100;
 pub trait DirectRecord: for<'r> TryFrom<&'r rusqlite::Row<'r>, Error = rusqlite::Error> {}
 impl<T> DirectRecord for T where T: for<'r> TryFrom<&'r rusqlite::Row<'r>, Error = rusqlite::Error> {}
 
-/// Hands every row of a statement to `take`, on this thread and inside the connection's transaction.
+/// Hands rows of a statement to `take` until it breaks, on this thread and inside the connection's transaction.
 pub(super) async fn each<T: DirectRecord>(
     conn: &mut sqlx::SqliteConnection,
     sql: &Sql,
-    take: impl FnMut(T) -> Result<(), DbError>,
+    take: impl FnMut(T) -> Result<ControlFlow<()>, DbError>,
 ) -> Result<(), DbError> {
     let mut locked = conn.lock_handle().await?;
     let work = move || {
         let handle = locked.as_raw_handle().as_ptr();
         #[expect(unsafe_code, reason = "sqlx lends its connection as a pointer only")]
         // SAFETY: sqlx's thread leaves the connection alone while `locked` lives, which is dropped after this.
-        let conn = unsafe { rusqlite::Connection::from_handle(handle.cast()) }.map_err(Failure::from)?;
+        let conn = unsafe { rusqlite::Connection::from_handle(handle) }.map_err(Failure::from)?;
         let read = read(&conn, sql, take);
         drop(conn);
         drop(locked);
@@ -47,7 +47,7 @@ pub(super) async fn each<T: DirectRecord>(
 fn read<T: DirectRecord>(
     conn: &rusqlite::Connection,
     sql: &Sql,
-    mut take: impl FnMut(T) -> Result<(), DbError>,
+    mut take: impl FnMut(T) -> Result<ControlFlow<()>, DbError>,
 ) -> Result<(), DbError> {
     for (text, values) in sql.statements() {
         let mut statement = conn.prepare(text).map_err(Failure::from)?;
@@ -56,7 +56,9 @@ fn read<T: DirectRecord>(
         }
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next().map_err(Failure::from)? {
-            take(T::try_from(row).map_err(Failure::from)?)?;
+            if take(T::try_from(row).map_err(Failure::from)?)?.is_break() {
+                break;
+            }
         }
     }
     Ok(())
@@ -176,6 +178,15 @@ mod tests {
             assert_eq!(directly, through);
             assert_eq!(directly[1], (2, "é\u{1d11e}".to_owned(), Some(2.0 / 3.0), Some(2)));
 
+            for rows in [ROWS_MIN - 1, ROWS_MIN] {
+                let mut seen = 0;
+                let take = |_: Row| {
+                    seen += 1;
+                    Ok(if seen == 7 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+                };
+                conn.each_of(sql.clone(), rows, take).await.unwrap();
+                assert_eq!(seen, 7);
+            }
             let stop = |_: Row| Err(DbError::Corrupt { what: "row", detail: "the first".to_owned() });
             let stopped = conn.each_of(sql.clone(), ROWS_MIN, stop).await.unwrap_err();
             assert!(stopped.to_string().contains("the first"), "{stopped}");

@@ -11,6 +11,7 @@ use sqlx::{
     postgres::{PgArguments, PgRow},
     sqlite::{SqliteArguments, SqliteRow},
 };
+use std::ops::ControlFlow;
 
 /// A value that both engines take.
 pub trait Param:
@@ -107,12 +108,12 @@ impl Conn {
         query
     }
 
-    /// Hands every row of a generated statement to `take`, of which about `rows` are expected.
+    /// Hands rows of a generated statement to `take` until it breaks, of which about `rows` are expected.
     pub async fn each_of<T: Record + DirectRecord>(
         &mut self,
         sql: super::sql::Sql,
         rows: usize,
-        take: impl FnMut(T) -> Result<(), DbError> + Send,
+        take: impl FnMut(T) -> Result<ControlFlow<()>, DbError> + Send,
     ) -> Result<(), DbError> {
         let sqlite = match &mut self.inner {
             Inner::SqlitePooled(c) if rows >= direct::ROWS_MIN => &mut **c,
@@ -133,7 +134,7 @@ impl Conn {
         let mut all = Vec::new();
         self.each_of(sql, rows, |row| {
             all.push(row);
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })
         .await?;
         Ok(all)
@@ -260,22 +261,26 @@ impl Query<'_> {
         })
     }
 
-    /// Hands every row to `take` as it comes.
-    pub async fn each<T: Record>(
+    /// Hands rows to `take` as they come, until it breaks.
+    async fn each<T: Record>(
         self,
-        mut take: impl FnMut(T) -> Result<(), DbError> + Send,
+        mut take: impl FnMut(T) -> Result<ControlFlow<()>, DbError> + Send,
     ) -> Result<(), DbError> {
         match self {
             Self::Sqlite(c, q) => {
                 let mut rows = q.fetch(c);
                 while let Some(row) = rows.try_next().await? {
-                    take(T::from_row(&row)?)?;
+                    if take(T::from_row(&row)?)?.is_break() {
+                        break;
+                    }
                 }
             }
             Self::Postgres(c, q) => {
                 let mut rows = q.fetch(c);
                 while let Some(row) = rows.try_next().await? {
-                    take(T::from_row(&row)?)?;
+                    if take(T::from_row(&row)?)?.is_break() {
+                        break;
+                    }
                 }
             }
         }

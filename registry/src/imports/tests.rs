@@ -310,3 +310,27 @@ async fn everybodys_first_experiment_is_shared() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn experiments_have_ids_of_any_size() {
+    each_registry(|registry| async move {
+        let import_id = begin(&registry, SOURCE).await;
+        let objects = json!([experiment("874536213456213456", "of a file store")]);
+        assert_eq!(batch(&registry, &import_id, objects).await, ["created"]);
+        for (view, filter, expected) in [
+            ("ALL", "tags.team IS NULL", json!(["Default"])),
+            ("DELETED_ONLY", "tags.team IS NULL", json!(null)),
+            ("ALL", "tags.nope IS NULL", json!(["Default", "of a file store"])),
+        ] {
+            let asked =
+                json!({ "filter": filter, "view_type": view, "max_results": 10, "order_by": ["name"] });
+            let (status, found) =
+                registry.call("POST", "/api/2.0/mlflow/experiments/search", Some(asked)).await;
+            assert_eq!(status, StatusCode::OK, "{found}");
+            let names =
+                found["experiments"].as_array().map(|all| all.iter().map(|e| e["name"].clone()).collect());
+            assert_eq!(names.map_or(Value::Null, Value::Array), expected, "{view} {filter}: {found}");
+        }
+    })
+    .await;
+}

@@ -60,22 +60,38 @@ async fn try_write(
     };
     let here = versions::find_by_uid(&mut conn, &mark.local_id).await?;
     drop(conn);
-    if let Some(pointer) = here.filter(|version| version.custody == Custody::Pointer && !version.deleted) {
-        let id = source_id.clone();
-        let asked = registering(import_rid, import.source, Some(pointer), &cause, id, brought.clone());
-        let version = models::register(app, cause, asked).await?;
-        if version.custody == Custody::Frozen {
-            let detail = "its files are here now: it is frozen and signed, no longer a pointer".to_owned();
-            return Ok(ImportOutcome {
-                detail: Some(detail),
-                ..outcome(ImportResult::Updated, &version.uid)
-            });
+    let is_it = |version: &Version| {
+        // Not one that was deleted here, or whose model was renamed.
+        !version.deleted && version.name == brought.name && version.version == brought.version
+    };
+    let pointer = here.filter(|version| version.custody == Custody::Pointer && is_it(version));
+    let frozen = match pointer {
+        Some(pointer) => {
+            let id = source_id.clone();
+            let asked = registering(import_rid, import.source, Some(pointer), &cause, id, brought.clone());
+            Box::pin(freeze(app, cause, asked)).await?
         }
+        None => None,
+    };
+    let known = if mark.fingerprint.as_deref() == Some(&brought.fingerprint) {
+        outcome(ImportResult::Unchanged, &mark.local_id)
+    } else {
+        update(app, bringing, source_id, mark, brought).await?
+    };
+    Ok(frozen.unwrap_or(known))
+}
+
+/// Freezes a pointer whose files are here now. One whose files are not, or cannot be had, stays what it is.
+async fn freeze(app: &App, cause: Cause, asked: Registering) -> Result<Option<ImportOutcome>, ImportsError> {
+    match models::register(app, cause, asked).await {
+        Ok(version) if version.custody == Custody::Frozen => {
+            let detail =
+                Some("its files are here now: it is frozen and signed, no longer a pointer".to_owned());
+            Ok(Some(ImportOutcome { detail, ..outcome(ImportResult::Updated, &version.uid) }))
+        }
+        Ok(_) => Ok(None),
+        Err(error) => ImportsError::from(error).refusal().map(|_| None),
     }
-    if mark.fingerprint.as_deref() == Some(&brought.fingerprint) {
-        return Ok(outcome(ImportResult::Unchanged, &mark.local_id));
-    }
-    update(app, bringing, source_id, mark, brought).await
 }
 
 /// The registration of a version under its number, or of the files of one that is a pointer.

@@ -37,12 +37,13 @@ pub async fn take_number(
     name: &str,
     importing: &Importing,
     new: &NewVersion,
+    now_ms: i64,
 ) -> Result<(i64, i64), ModelsError> {
     let number = importing.said.version;
     let model_id = models::take_version(tx, name, number).await?;
     let model_id = model_id.ok_or_else(|| ModelsError::model_not_found(name))?;
     if let Some(pointer) = &importing.pointer {
-        if versions::freeze(tx, pointer.version_id, new).await? {
+        if versions::freeze(tx, (model_id, pointer.version_id), new, now_ms).await? {
             return Ok((number, pointer.version_id));
         }
     } else if !versions::number_is_taken(tx, model_id, number).await? {
@@ -51,7 +52,7 @@ pub async fn take_number(
     Err(ModelsError::VersionTaken { name: name.to_owned(), version: number })
 }
 
-/// Gives the version its time and, when it is new, its stage, and notes that it is here.
+/// Gives a new version its stage and its time, and notes that it is here.
 pub async fn settle(
     tx: &mut Conn,
     version_id: i64,
@@ -59,9 +60,7 @@ pub async fn settle(
     importing: &Importing,
     cause: &Cause,
 ) -> Result<(), ModelsError> {
-    // What was staged here since stays so.
-    let stage = importing.pointer.as_ref().map_or(importing.stage, |pointer| pointer.stage);
-    versions::set_stage(tx, version_id, stage, importing.updated_at_ms).await?;
+    versions::set_stage(tx, version_id, importing.stage, importing.updated_at_ms).await?;
     let (source_id, fingerprint) = importing.mark.clone();
     let mark = Mark { local_id: uid.to_owned(), fingerprint: Some(fingerprint) };
     let kind = ImportedKind::ModelVersion;

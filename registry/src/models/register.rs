@@ -196,21 +196,27 @@ async fn insert(tx: &mut Conn, input: &Input) -> Result<Version, ModelsError> {
         announce::model_created(tx, ids.as_ref(), cause.at_ms, &model, &Tags::new()).await?;
     }
     let (number, version_id) = match &asked.imported {
-        Some(importing) => imported::take_number(tx, &asked.name, importing, new).await?,
+        Some(importing) => imported::take_number(tx, &asked.name, importing, new, cause.at_ms).await?,
         None => {
             let next = models::next_version(tx, &asked.name, cause.at_ms).await?;
             let (model_id, number) = next.ok_or_else(|| ModelsError::model_not_found(&asked.name))?;
             (number, versions::insert(tx, model_id, number, new).await?)
         }
     };
-    tags::set(tx, Owner::Version, version_id, &asked.tags).await?;
+    let pointer = asked.imported.as_ref().and_then(|importing| importing.pointer.as_ref());
+    // What stands beside the files of a pointer may have been changed here.
+    if pointer.is_none() {
+        tags::set(tx, Owner::Version, version_id, &asked.tags).await?;
+    }
     if let Some(evidence) = evidence {
         freeze(tx, input, evidence, number, signer.as_ref()).await?;
     }
     let mut action = "model_version.registered";
     if let Some(importing) = &asked.imported {
         // An imported logged model knows its versions already.
-        imported::settle(tx, version_id, &new.uid, importing, cause).await?;
+        if pointer.is_none() {
+            imported::settle(tx, version_id, &new.uid, importing, cause).await?;
+        }
         action = "model_version.imported";
     } else if asked.logged_model_id.as_deref().is_some_and(|id| !id.is_empty())
         && let Some(model_id) = &new.logged_model_id
@@ -221,7 +227,6 @@ async fn insert(tx: &mut Conn, input: &Input) -> Result<Version, ModelsError> {
     let subject = format!("{}@{number}", asked.name);
     let to = evidence.as_ref().map(|evidence| evidence.content.manifest_digest.to_string());
     let to = to.unwrap_or_else(|| kept_as(new.custody, &new.source));
-    let pointer = asked.imported.as_ref().and_then(|importing| importing.pointer.as_ref());
     let from = pointer.map(|pointer| kept_as(pointer.custody, &pointer.source));
     audit::record(tx, &cause.event(action, subject).change(from.as_deref(), Some(&to))).await?;
     let version = done(tx, &new.uid).await?;

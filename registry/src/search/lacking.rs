@@ -9,12 +9,16 @@ use super::{
     select::Base,
 };
 use crate::db::{Conn, DbError, sql::Sql};
+use std::ops::ControlFlow;
 
 /// [`ROWS_PER_WANTED`] where the page's order is that in which rows are made: to look at all rows costs half of
 /// what that order does.
 const PER_WANTED_AS_MADE: i64 = 2;
-/// The newest rows, which are looked at one by one before all are. Tests have few rows, and both ways to go.
-const SAMPLED: i64 = if cfg!(test) { 4 } else { 10_000 };
+/// The newest rows, which are looked up one by one before all are: where many lack the key, they tell so sooner.
+/// Tests have few rows, and both ways to go.
+const SAMPLED: i64 = if cfg!(test) { 4 } else { 30_000 };
+/// Keys up to which a bit for each is set aside: 16 MiB. Experiments that were imported have ids of any size.
+const MARKED_MAX: i64 = 1 << 27;
 
 /// Keys of the rows that lack the condition's key, where those are few.
 pub(super) async fn rows(
@@ -33,9 +37,9 @@ pub(super) async fn rows(
     let most = extent.most.min(extent.limit.saturating_mul(per_wanted));
     let search = Lacking { entity, query, bases, child, key, made };
     let merges = conn.engine().merges_tables();
-    let found = if !merges && extent.all > 2 * SAMPLED {
-        let sampled: Option<i64> = conn.generated(search.sample(conn)).scalar().await?;
-        if sampled.unwrap_or_default().saturating_mul(extent.all) / SAMPLED >= most {
+    let found = if !merges && (2 * SAMPLED..MARKED_MAX).contains(&extent.all) {
+        let sampled: Option<i64> = conn.generated(search.sample(conn, most)).scalar().await?;
+        if sampled.unwrap_or_default() >= most {
             return Ok(None);
         }
         search.marked(conn, extent.all, most).await?
@@ -75,36 +79,37 @@ impl Lacking<'_> {
         sql
     }
 
-    /// How many of the newest rows lack the key.
-    fn sample(&self, conn: &Conn) -> Sql {
-        let mut sql = Sql::new(conn.engine(), "SELECT COUNT(*) FROM (SELECT c.owner FROM (");
+    /// How many of the newest rows lack the key, up to `most`.
+    fn sample(&self, conn: &Conn, most: i64) -> Sql {
+        let mut sql = Sql::new(conn.engine(), "SELECT COUNT(*) FROM (SELECT 1 FROM (SELECT c.owner FROM (");
         self.owners(&mut sql);
         sql.push(") c LIMIT ").bind(SAMPLED).push(") newest");
         self.without(&mut sql, "newest.owner");
+        sql.push(" LIMIT ").bind(most).push(") matches");
         sql
     }
 
-    /// The first `most` such rows, by a mark for each row that has the key: one pass over two indexes, whose
-    /// entries are many to a page, where to look rows up reads the whole table of children.
-    async fn marked(&self, conn: &mut Conn, all: i64, most: i64) -> Result<Vec<i64>, DbError> {
-        let mut marks = Marks(Vec::new());
+    /// The first `most` such rows, by a mark for each row up to `last` that has the key: one pass over two
+    /// indexes, whose entries are many to a page, where to look rows up reads the whole table of children.
+    async fn marked(&self, conn: &mut Conn, last: i64, most: i64) -> Result<Vec<i64>, DbError> {
+        let mut marks = Marks::up_to(last);
         let mut sql = Sql::new(conn.engine(), "SELECT c.owner FROM (");
         self.valued(&mut sql);
         sql.push(") c");
-        conn.each_of(sql, all as usize, |(owner,): (i64,)| {
-            marks.set(owner as usize);
-            Ok(())
+        conn.each_of(sql, last as usize, |(owner,): (i64,)| {
+            marks.set(owner);
+            Ok(ControlFlow::Continue(()))
         })
         .await?;
         let mut sql = Sql::new(conn.engine(), "SELECT c.owner FROM (");
         self.owners(&mut sql);
         sql.push(") c");
         let mut found = Vec::new();
-        conn.each_of(sql, all as usize, |(owner,): (i64,)| {
-            if (found.len() as i64) < most && !marks.has(owner as usize) {
+        conn.each_of(sql, last as usize, |(owner,): (i64,)| {
+            if !marks.has(owner) {
                 found.push(owner);
             }
-            Ok(())
+            Ok(if found.len() as i64 == most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })
         .await?;
         Ok(found)
@@ -128,20 +133,42 @@ impl Lacking<'_> {
     }
 }
 
-/// A bit for each row's key: an eighth of a megabyte for a million rows.
+/// A bit for each key of a row: an eighth of a megabyte for a million.
 struct Marks(Vec<u64>);
 
 impl Marks {
-    fn set(&mut self, key: usize) {
-        if self.0.len() <= key / 64 {
-            self.0.resize(key / 64 + 1, 0);
-        }
-        if let Some(word) = self.0.get_mut(key / 64) {
+    fn up_to(last: i64) -> Self {
+        Self(vec![0; last as usize / 64 + 1])
+    }
+
+    /// Children of no row that is searched may have larger keys.
+    fn set(&mut self, key: i64) {
+        if let Some(word) = self.0.get_mut(key as usize / 64) {
             *word |= 1 << (key % 64);
         }
     }
 
-    fn has(&self, key: usize) -> bool {
-        self.0.get(key / 64).is_some_and(|word| word & (1 << (key % 64)) != 0)
+    fn has(&self, key: i64) -> bool {
+        self.0.get(key as usize / 64).is_some_and(|word| word & (1 << (key % 64)) != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn marks_are_those_that_were_set(keys in proptest::collection::btree_set(0_i64..300, 0..60)) {
+            let mut marks = Marks::up_to(299);
+            for key in &keys {
+                marks.set(*key);
+            }
+            marks.set(i64::MAX);
+            for key in 0..400 {
+                prop_assert_eq!(marks.has(key), keys.contains(&key), "{}", key);
+            }
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! What an import took, what it did not, and why.
 
+use super::mapping;
 use crate::output;
 use serde::Serialize;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -55,6 +56,9 @@ pub struct Report {
     pub changed: bool,
     #[serde(skip)]
     has_artifacts_outside: bool,
+    /// Paths here of files, or of folders of files, that could not be taken.
+    #[serde(skip)]
+    failed_paths: BTreeSet<String>,
 }
 
 /// The report in the making. Several tasks write it.
@@ -137,7 +141,19 @@ impl Journal {
     pub fn file_failed(&self, path: &str, why: impl std::fmt::Display) {
         let mut report = self.lock();
         report.failures += 1;
+        report.failed_paths.insert(path.to_owned());
         push(&mut report.not_taken, "file", path, &why.to_string(), true);
+    }
+
+    /// Whether an artifact of a run or logged model, at that path or below it, could not be taken, or a folder
+    /// that holds it.
+    pub fn file_failed_of(&self, owner: &str, path: &str) -> bool {
+        let (root, path) = (format!("/{owner}/artifacts"), format!("/{path}"));
+        self.lock().failed_paths.iter().any(|failed| {
+            let failed = format!("/{failed}");
+            let Some((_, rest)) = failed.split_once(&root) else { return false };
+            mapping::below(rest, &path).is_some() || mapping::below(&path, rest).is_some()
+        })
     }
 
     /// An object that was taken, but not in full.
@@ -212,5 +228,23 @@ fn reasons(title: &str, list: &[NotTaken]) {
     }
     if list.len() > SHOWN {
         output::line(format!("  and {} more; --json lists them", list.len() - SHOWN));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Journal;
+
+    #[test]
+    fn failed_files_are_told_by_their_owner_and_directory() {
+        let journal = Journal::default();
+        journal.file_failed("1/r1/artifacts/model/data/w.bin", "away");
+        journal.file_failed("1/r2/artifacts", "refused");
+        for (owner, path) in [("r1", ""), ("r1", "model"), ("r1", "model/data"), ("r2", ""), ("r2", "any")] {
+            assert!(journal.file_failed_of(owner, path), "{owner} {path}");
+        }
+        for (owner, path) in [("r1", "mod"), ("r1", "other"), ("1", ""), ("r", ""), ("r3", "model")] {
+            assert!(!journal.file_failed_of(owner, path), "{owner} {path}");
+        }
     }
 }

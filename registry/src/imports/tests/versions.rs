@@ -80,6 +80,14 @@ async fn a_pointer_is_frozen_when_its_files_come() {
         let set = json!({ "name": "iris", "version": "3", "stage": "Staging" });
         let path = "/api/2.0/mlflow/model-versions/transition-stage";
         assert_eq!(registry.call("POST", path, Some(set)).await.0, StatusCode::OK);
+        for (path, set) in [
+            ("model-versions/update", json!({ "name": "iris", "version": "3", "description": "ours" })),
+            ("model-versions/set-tag", json!({ "name": "iris", "version": "3", "key": "ok", "value": "no" })),
+        ] {
+            let method = if path.ends_with("update") { "PATCH" } else { "POST" };
+            let path = format!("/api/2.0/mlflow/{path}");
+            assert_eq!(registry.call(method, &path, Some(set)).await.0, StatusCode::OK);
+        }
         let still = post(&registry, &import_id, "versions", asked.clone()).await;
         assert_eq!(still["result"], "unchanged", "{still}");
         let state = async || {
@@ -97,7 +105,10 @@ async fn a_pointer_is_frozen_when_its_files_come() {
         assert_eq!(state().await, "complete");
         let found = crate::models::version(registry.app(), "iris", 3).await.unwrap().version;
         assert_eq!(found.stage.as_str(), "staging", "what was staged here stays so");
-        assert_eq!(found.created_at_ms, 31);
+        assert_eq!((found.created_at_ms, found.description.as_deref()), (31, Some("ours")));
+        let (_, kept) =
+            registry.call("GET", "/api/2.0/mlflow/model-versions/get?name=iris&version=3", None).await;
+        assert_eq!(kept["model_version"]["tags"], json!([{ "key": "ok", "value": "no" }]));
         let report = registry.verify(&found.uid, &found).await;
         assert!(report.passed(), "{report:?}");
         let again = post(&registry, &import_id, "versions", asked.clone()).await;
@@ -112,6 +123,16 @@ async fn a_pointer_is_frozen_when_its_files_come() {
         registry.put(&[("7/r1/artifacts/other/MLmodel", "m")]).await;
         let again = post(&registry, &import_id, "versions", other).await;
         assert_eq!(again["result"], "unchanged", "what was deleted here stays so: {again}");
+
+        let renamed = version("iris", 5, "runs:/r1/late");
+        post(&registry, &import_id, "versions", renamed.clone()).await;
+        registry.put(&[("7/r1/artifacts/late/MLmodel", "m")]).await;
+        let (path, set) =
+            ("/api/2.0/mlflow/registered-models/rename", json!({ "name": "iris", "new_name": "lily" }));
+        assert_eq!(registry.call("POST", path, Some(set)).await.0, StatusCode::OK);
+        registry.pointer("iris").await;
+        let again = post(&registry, &import_id, "versions", renamed).await;
+        assert_eq!(again["result"], "unchanged", "its model has another name now: {again}");
     })
     .await;
 }

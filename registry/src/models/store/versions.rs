@@ -172,23 +172,28 @@ pub async fn insert(tx: &mut Conn, model_id: i64, version: i64, new: &NewVersion
     Ok(version_id)
 }
 
-/// Gives a live pointer the files of `new`; false where there is none, or it is frozen by now.
-pub async fn freeze(tx: &mut Conn, version_id: i64, new: &NewVersion) -> Result<bool, DbError> {
+/// Gives a live pointer of the model the files of `new`; false where there is none, or it is frozen by now.
+pub async fn freeze(
+    tx: &mut Conn,
+    (model_id, version_id): (i64, i64),
+    new: &NewVersion,
+    now_ms: i64,
+) -> Result<bool, DbError> {
     let Some(content) = &new.content else {
         return Ok(false);
     };
     let text = |digest: Option<Digest>| digest.map(|d| d.to_string());
     let changed = tx
         .query(
-            "UPDATE model_versions SET custody = 'frozen', source = $2, location = $3, description = $4, run_id = $5,
-                 logged_model_id = $6, manifest_digest = $7, oms_root = $8, file_count = $9, size_bytes = $10,
-                 requirements_digest = $11, experiment_config_digest = $12, snapshot_digest = $13
-             WHERE version_id = $1 AND custody = 'pointer' AND deleted_at_ms IS NULL",
+            "UPDATE model_versions SET custody = 'frozen', source = $3, location = $4, run_id = $5, logged_model_id = $6,
+                 manifest_digest = $7, oms_root = $8, file_count = $9, size_bytes = $10, requirements_digest = $11,
+                 experiment_config_digest = $12, snapshot_digest = $13, updated_at_ms = $14
+             WHERE version_id = $1 AND model_id = $2 AND custody = 'pointer' AND deleted_at_ms IS NULL",
         )
         .bind(version_id)
+        .bind(model_id)
         .bind(new.source.clone())
         .bind(new.location.clone())
-        .bind(new.description.clone())
         .bind(new.run_id.clone())
         .bind(new.logged_model_id.clone())
         .bind(content.manifest_digest.to_string())
@@ -198,6 +203,7 @@ pub async fn freeze(tx: &mut Conn, version_id: i64, new: &NewVersion) -> Result<
         .bind(text(content.requirements_digest))
         .bind(text(content.experiment_config_digest))
         .bind(content.registration_snapshot_digest.to_string())
+        .bind(now_ms)
         .execute()
         .await?;
     Ok(changed > 0)

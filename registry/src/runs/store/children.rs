@@ -8,7 +8,7 @@ use crate::{
     },
     runs::types::{Dataset, DatasetInput, KeyValue, Metric, ModelOutput, Run, RunDetails},
 };
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::ControlFlow};
 
 /// What precedes each packed row: the table that it comes from.
 const PARAM: &str = "p";
@@ -35,7 +35,7 @@ pub async fn details(conn: &mut Conn, runs: Vec<Run>) -> Result<Vec<RunDetails>,
         {
             with_datasets.push(rid);
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     };
     conn.each_of(sql, rids.len(), take).await?;
     if !with_datasets.is_empty() {

@@ -9,7 +9,7 @@ use crate::{
     },
     traces::TraceInfo,
 };
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::ControlFlow};
 
 /// What precedes each packed row: the table that it comes from.
 const TAG: &str = "t";
@@ -30,7 +30,7 @@ pub async fn fill(conn: &mut Conn, mut traces: Vec<TraceInfo>) -> Result<Vec<Tra
             {
                 assessed.push(tid);
             }
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })
         .await?;
         for (tid, assessment) in assessments::of(conn, &assessed).await? {

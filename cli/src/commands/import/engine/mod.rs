@@ -146,8 +146,13 @@ impl Engine {
 
     /// Whether an object of that id came over before, in whatever state.
     async fn is_here(&self, kind: ImportedKind, id: &str) -> Result<bool, Stopped> {
+        Ok(self.state_of(kind, id).await? != ImportedState::New)
+    }
+
+    /// What is here of an object, whatever it is at the source now: never [`ImportedState::Complete`].
+    async fn state_of(&self, kind: ImportedKind, id: &str) -> Result<ImportedState, Stopped> {
         let found = self.look_up(kind, vec![(id.to_owned(), "?".to_owned())]).await?;
-        Ok(found.first().is_some_and(|object| object.state != ImportedState::New))
+        Ok(found.first().map_or(ImportedState::New, |object| object.state))
     }
 
     /// Sends objects together; the first refusal, or what became of the first object.

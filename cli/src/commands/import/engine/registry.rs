@@ -126,7 +126,9 @@ impl Engine {
             return Ok(());
         };
         begun.here.push(number);
-        if begun.became == Became::Unchanged && became != Became::Unchanged {
+        // Files that come late change nothing about the model.
+        let changed = became != Became::Unchanged && known != ImportedState::Incomplete;
+        if changed && begun.became == Became::Unchanged {
             begun.became = Became::Updated;
         }
         Ok(())
@@ -135,7 +137,7 @@ impl Engine {
     /// Tries versions that are made from others; with `last` there is no other try.
     async fn waiting_versions(&self, begun: &mut Begun, last: bool) -> Result<(), Stopped> {
         for (version, known) in std::mem::take(&mut begun.waiting) {
-            if last || self.source_is_here(&version.source).await? {
+            if last || self.source_is_settled(&version.source).await? {
                 self.version_of(begun, version, known).await?;
             } else {
                 begun.waiting.push((version, known));

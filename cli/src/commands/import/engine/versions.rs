@@ -15,12 +15,17 @@ impl Engine {
         known: ImportedState,
     ) -> Result<Option<Became>, Stopped> {
         let subject = format!("{}@{}", version.name, version.version);
-        let is_here = known != ImportedState::New;
-        if !is_here {
+        if known == ImportedState::New {
             self.note_absent_run(&subject, &version).await?;
         }
-        match self.locate(&version, is_here).await {
+        match self.locate(&version, known).await {
             Ok(source) => version.source = source,
+            // It is what it was.
+            Err(Stopped::Source(SourceError::Object(why))) if known == ImportedState::Incomplete => {
+                self.journal.note(KIND, &subject, &format!("it stays a pointer: {why}"));
+                self.journal.became(KIND, Became::Unchanged);
+                return Ok(Some(Became::Unchanged));
+            }
             Err(Stopped::Source(SourceError::Object(why))) => {
                 self.journal.failed(KIND, &subject, why);
                 return Ok(None);
@@ -32,7 +37,7 @@ impl Engine {
             self.journal.failed(KIND, &subject, reason(&outcome));
             return Ok(None);
         }
-        if let Some(detail) = &outcome.detail {
+        if let (ImportResult::Created, Some(detail)) = (outcome.result, &outcome.detail) {
             self.journal.note(KIND, &subject, detail);
         }
         let became = became(&outcome);
@@ -42,16 +47,20 @@ impl Engine {
 
     /// Sees to it that the version's files are here, and says under which source. Those of a run or
     /// logged model came with it; where that was not taken, they come alone.
-    async fn locate(&self, version: &ImportVersion, is_here: bool) -> Result<String, Stopped> {
+    async fn locate(&self, version: &ImportVersion, known: ImportedState) -> Result<String, Stopped> {
         let source = version.source.clone();
         if PLACEHOLDERS.contains(&source.as_str()) {
             return Ok(source);
         }
         if self.source_is_here(&source).await? {
+            if known != ImportedState::Changed && self.lacks_files(&source) {
+                let text = "some of its files could not be taken".to_owned();
+                return Err(SourceError::Object(text).into());
+            }
             // A pointer to another version has no files of its own.
             let is_version =
                 source.starts_with("models:/") && source.trim_start_matches("models:/").contains('/');
-            return if is_version { Ok(source) } else { self.without_files(source, is_here) };
+            return if is_version { Ok(source) } else { self.without_files(source, known) };
         }
         let referred = ["runs:/", "models:/"].iter().any(|scheme| source.starts_with(scheme));
         let uri = if referred {
@@ -72,14 +81,25 @@ impl Engine {
                     Err(SourceError::Object(text).into())
                 }
             }
-            _ => self.without_files(source, is_here),
+            _ => self.without_files(source, known),
         }
+    }
+
+    /// Whether some files of a run's directory or of a logged model could not be taken: half of a model is not to
+    /// be signed as one.
+    fn lacks_files(&self, source: &str) -> bool {
+        let referred = source.strip_prefix("runs:/").or_else(|| source.strip_prefix("models:/"));
+        let (owner, path) = referred.map_or(("", ""), |rest| {
+            let rest = rest.trim_matches('/');
+            rest.split_once('/').unwrap_or((rest, ""))
+        });
+        !owner.is_empty() && self.journal.file_failed_of(owner, path)
     }
 
     /// A version of which no file is found is a pointer until some are. Where the whole store has none, that
     /// is rather the wrong folder, or one that the old server does not reach now.
-    fn without_files(&self, source: String, is_here: bool) -> Result<String, Stopped> {
-        if is_here || self.journal.has_files() || self.options.accept_missing_artifacts {
+    fn without_files(&self, source: String, known: ImportedState) -> Result<String, Stopped> {
+        if known != ImportedState::New || self.journal.has_files() || self.options.accept_missing_artifacts {
             return Ok(source);
         }
         let text = "no file was found, nor any other in the old server's artifact store: it would be a pointer without \
@@ -113,19 +133,28 @@ impl Engine {
     }
 
     /// Whether what a `runs:/` or `models:/` source refers to was imported.
-    pub(super) async fn source_is_here(&self, source: &str) -> Result<bool, Stopped> {
-        if let Some(rest) = source.strip_prefix("runs:/") {
-            let run_id = rest.trim_start_matches('/').split('/').next().unwrap_or_default();
-            return Ok(!run_id.is_empty() && self.is_here(ImportedKind::Run, run_id).await?);
-        }
-        let Some(rest) = source.strip_prefix("models:/") else {
-            return Ok(false);
+    async fn source_is_here(&self, source: &str) -> Result<bool, Stopped> {
+        Ok(self.state_of_source(source).await? != ImportedState::New)
+    }
+
+    /// Whether what it refers to is all that it will be: a version that is a pointer may get its files yet.
+    pub(super) async fn source_is_settled(&self, source: &str) -> Result<bool, Stopped> {
+        let is_version = source.trim_start_matches("models:/").contains('/');
+        Ok(match self.state_of_source(source).await? {
+            ImportedState::New => false,
+            ImportedState::Incomplete => !is_version,
+            ImportedState::Changed | ImportedState::Complete => true,
+        })
+    }
+
+    async fn state_of_source(&self, source: &str) -> Result<ImportedState, Stopped> {
+        let (kind, id) = if let Some(rest) = source.strip_prefix("runs:/") {
+            (ImportedKind::Run, rest.trim_start_matches('/').split('/').next().unwrap_or_default())
+        } else {
+            let rest = source.strip_prefix("models:/").unwrap_or_default().trim_start_matches('/');
+            let is_version = rest.contains('/');
+            (if is_version { ImportedKind::ModelVersion } else { ImportedKind::LoggedModel }, rest)
         };
-        let rest = rest.trim_start_matches('/');
-        match rest.split_once('/') {
-            _ if rest.is_empty() => Ok(false),
-            Some(_) => self.is_here(ImportedKind::ModelVersion, rest).await,
-            None => self.is_here(ImportedKind::LoggedModel, rest).await,
-        }
+        if id.is_empty() { Ok(ImportedState::New) } else { self.state_of(kind, id).await }
     }
 }
