@@ -102,7 +102,7 @@ impl Engine {
                         self.journal.became(super::versions::KIND, Became::Unchanged);
                         begun.here.push(version.version);
                     }
-                    // Frozen already: only what stands beside the files can follow.
+                    // Its files are those of another version, which may not be here yet.
                     _ if version.source.starts_with("models:/") => begun.waiting.push((version, known.state)),
                     _ => self.version_of(begun, version, known.state).await?,
                 }
