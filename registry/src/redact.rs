@@ -4,6 +4,9 @@ use url::Url;
 
 /// What stands in the place of a secret.
 const HIDDEN: &str = "***";
+/// In URLs of these schemes a name that stands alone before the `@` is a user's. Of others nobody knows:
+/// `ann://s3cret@db` may be a name and its password.
+const SCHEMES: [&str; 5] = ["postgres", "postgresql", "s3", "http", "https"];
 
 /// The URL without its password, whether that stands before the host or, as libpq also takes it, among
 /// the parameters. A text that is no proper URL may hold one anywhere before its last `@`.
@@ -17,7 +20,11 @@ pub fn url(text: &str) -> String {
     };
     match Url::parse(text) {
         // With an unescaped `/`, `?` or `#` in the password the `@` comes too late.
-        Ok(parsed) if !parsed[url::Position::BeforePath..].contains('@') => hide_known(parsed),
+        Ok(parsed)
+            if SCHEMES.contains(&parsed.scheme()) && !parsed[url::Position::BeforePath..].contains('@') =>
+        {
+            hide_known(parsed)
+        }
         _ => format!("{scheme}://{}", hide_unknown(rest)),
     }
 }
@@ -79,6 +86,9 @@ mod tests {
             ("s3://KEY:s3/cret@models/a", "s3://***@models/a"),
             ("sqlite:///srv/a@b.db", "sqlite:///srv/a@b.db"),
             ("sqlite:w.db", "sqlite:w.db"),
+            ("ann://s3cret@db/waybill", "ann://***@db/waybill"),
+            ("mysql://ann:s3cret@db/waybill", "mysql://***@db/waybill"),
+            ("gs://models/a?b=c", "gs://models/a?***"),
             ("ann:s3cret@db/waybill", "***@db/waybill"),
             ("postgres:/ann:s3cret@db/waybill", "***@db/waybill"),
             ("host=db user=ann Password=s3cret", "***"),
