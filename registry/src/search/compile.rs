@@ -30,17 +30,54 @@ impl Owner {
     }
 }
 
-/// Appends ` AND …` for each of the query's conditions on the row with that key. The rows of `driver`
-/// meet it already.
+/// Appends ` AND …` for each of the query's conditions on the row with that key, what costs least first.
+/// The rows of `driver` meet it already.
 pub fn conditions(sql: &mut Sql, entity: &Entity, query: &Query, owner: Owner, driver: Option<&Condition>) {
+    of_attributes(sql, query, driver);
+    of_children(sql, entity, query, owner, driver);
+    of_traces(sql, query, owner, driver);
+}
+
+/// The part of [`conditions`] on the row's own columns.
+pub(super) fn of_attributes(sql: &mut Sql, query: &Query, driver: Option<&Condition>) {
+    for condition in cheap_first(&query.conditions).into_iter().filter(|one| !is(driver, one)) {
+        if let Field::Attribute(attribute) = condition.field {
+            sql.push(" AND ");
+            compare(sql, attribute.column, condition.op, &condition.operand);
+        }
+    }
+}
+
+/// The part of [`conditions`] that needs no more of the row than its key.
+pub(super) fn of_children(
+    sql: &mut Sql,
+    entity: &Entity,
+    query: &Query,
+    owner: Owner,
+    driver: Option<&Condition>,
+) {
+    for condition in cheap_first(&query.conditions).into_iter().filter(|one| !is(driver, one)) {
+        match &condition.field {
+            Field::Metric(key) => exists(sql, owner, entity.metrics, query, key, condition),
+            Field::Param(key) => exists(sql, owner, entity.params, query, key, condition),
+            Field::Tag(key) => exists(sql, owner, entity.tags, query, key, condition),
+            Field::Dataset(field) => dataset(sql, owner, *field, condition),
+            Field::Attribute(_) | Field::Trace(_) => {}
+        }
+    }
+}
+
+/// The part of [`conditions`] on what only traces have.
+pub(super) fn of_traces(sql: &mut Sql, query: &Query, owner: Owner, driver: Option<&Condition>) {
     // One span must meet all that is asked of spans.
     let of_spans = traces::of_spans(query);
-    for one in cheap_first(&query.conditions) {
-        if driver.is_some_and(|driver| std::ptr::eq(driver, one)) || traces::is_of_span(one) {
-            continue;
+    for condition in cheap_first(&query.conditions).into_iter().filter(|one| !is(driver, one)) {
+        if let Field::Trace(field) = &condition.field
+            && !traces::is_of_span(condition)
+        {
+            sql.push(" AND ");
+            traces::related(sql, owner, query, field, condition);
         }
-        sql.push(" AND ");
-        condition(sql, entity, query, owner, one);
     }
     let driven = driver.is_some_and(|driver| traces::is_of_span(driver) && of_spans.len() == 1);
     if !driven {
@@ -48,31 +85,23 @@ pub fn conditions(sql: &mut Sql, entity: &Entity, query: &Query, owner: Owner, d
     }
 }
 
+fn is(one: Option<&Condition>, other: &Condition) -> bool {
+    one.is_some_and(|one| std::ptr::eq(one, other))
+}
+
 /// What mostly fails comes first: fewer rows meet an equality than a range, and SQLite looks at
 /// conditions in the order in which they are written.
 fn cheap_first(conditions: &[Condition]) -> Vec<&Condition> {
     let mut ordered: Vec<&Condition> = conditions.iter().collect();
-    ordered.sort_by_key(|condition| match (&condition.field, condition.op) {
-        (Field::Attribute(_), _) => 0,
-        (_, Op::Eq | Op::In) => 1,
-        (_, Op::Lt | Op::Le | Op::Gt | Op::Ge) => 2,
-        _ => 3,
+    ordered.sort_by_key(|condition| match condition.op {
+        Op::Eq | Op::In => 0,
+        Op::Lt | Op::Le | Op::Gt | Op::Ge => 1,
+        _ => 2,
     });
     ordered
 }
 
-/// Appends the condition as a predicate on the entity's row.
-fn condition(sql: &mut Sql, entity: &Entity, query: &Query, owner: Owner, condition: &Condition) {
-    match &condition.field {
-        Field::Attribute(attribute) => compare(sql, attribute.column, condition.op, &condition.operand),
-        Field::Metric(key) => exists(sql, owner, entity.metrics, query, key, condition),
-        Field::Param(key) => exists(sql, owner, entity.params, query, key, condition),
-        Field::Tag(key) => exists(sql, owner, entity.tags, query, key, condition),
-        Field::Dataset(field) => dataset(sql, owner, *field, condition),
-        Field::Trace(field) => traces::related(sql, owner, query, field, condition),
-    }
-}
-
+/// Appends ` AND …`: a child with that key meets the condition, or none has it.
 fn exists(
     sql: &mut Sql,
     owner: Owner,
@@ -81,6 +110,7 @@ fn exists(
     key: &str,
     condition: &Condition,
 ) {
+    sql.push(" AND ");
     let Some(child) = child else {
         sql.push("FALSE");
         return;
@@ -144,8 +174,9 @@ pub(super) fn measured(sql: &mut Sql, alias: &dyn Fn(&mut Sql), datasets: &[Data
     sql.push(if datasets.is_empty() { "" } else { ")" });
 }
 
+/// Appends ` AND …`: a dataset of the run meets the condition.
 fn dataset(sql: &mut Sql, owner: Owner, field: DatasetField, condition: &Condition) {
-    sql.push("EXISTS (SELECT 1 FROM run_datasets i ");
+    sql.push(" AND EXISTS (SELECT 1 FROM run_datasets i ");
     match field {
         DatasetField::Name | DatasetField::Digest => {
             sql.push("JOIN datasets d ON d.dataset_rid = i.dataset_rid WHERE i.rid = ");

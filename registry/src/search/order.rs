@@ -9,8 +9,8 @@ use super::{
 use crate::db::{PREFIX_CHARS, sql::Sql};
 
 impl Select<'_> {
-    /// Rows of `phase` of the first order.
-    pub(super) fn first_order(&self, sql: &mut Sql, order: &Order, phase: Phase) {
+    /// Rows of `phase` of the first order; `read`: whether a child's values are limited to it already.
+    pub(super) fn first_order(&self, sql: &mut Sql, order: &Order, phase: Phase, read: bool) {
         let Some(child) = self.child(order) else {
             if let Field::Attribute(attribute) = order.field
                 && attribute.nullable
@@ -28,7 +28,15 @@ impl Select<'_> {
             sql.push(")");
             return;
         }
-        self.counted(sql, order, child, 0);
+        self.of_row(sql, child, 0);
+        if !read {
+            self.first_values(sql, order, child, phase);
+        }
+    }
+
+    /// Appends ` AND …`: `o0` is a value under the first order, of rows of that phase.
+    pub(super) fn first_values(&self, sql: &mut Sql, order: &Order, child: Child, phase: Phase) {
+        counted(sql, order, child, 0);
         if self.entity.scope.is_some() && child.indexed {
             sql.push(" AND ");
             compile::scope_to(sql, "o0.experiment_id", self.ids);
@@ -38,40 +46,9 @@ impl Select<'_> {
         }
     }
 
-    /// Appends ` AND ` and that `o<i>` is the row's value under `order`; where a key has many, the
-    /// one that counts.
-    pub(super) fn counted(&self, sql: &mut Sql, order: &Order, child: Child, i: usize) {
+    /// Appends ` AND ` and that `o<i>` belongs to the row.
+    pub(super) fn of_row(&self, sql: &mut Sql, child: Child, i: usize) {
         sql.push(" AND ").push_alias("o", i).push(".").push(child.owner).push(" = ").push(self.entity.key);
-        sql.push(" AND ").push_alias("o", i).push(".key = ").bind(key_name(order));
-        let Some(latest) = child.latest else {
-            return;
-        };
-        let datasets = order.dataset.as_slice();
-        let alias = |sql: &mut Sql| {
-            sql.push_alias("o", i);
-        };
-        compile::measured(sql, &alias, datasets);
-        // No other value counts more; the first column is what the key's index seeks.
-        sql.push(" AND NOT EXISTS (SELECT 1 FROM ").push(child.table).push(" n WHERE n.");
-        sql.push(child.owner).push(" = ").push_alias("o", i).push(".").push(child.owner);
-        sql.push(" AND n.key = ").bind(key_name(order));
-        compile::measured_on(sql, "n", datasets);
-        if let Some((column, greatest)) = latest.first() {
-            sql.push(" AND ");
-            against(sql, column, if *greatest { " >= " } else { " <= " }, i);
-        }
-        for (number, (column, greatest)) in latest.iter().enumerate() {
-            sql.push(" AND (");
-            against(sql, column, if *greatest { " > " } else { " < " }, i);
-            if number + 1 < latest.len() {
-                sql.push(" OR (");
-                against(sql, column, " = ", i);
-            }
-        }
-        for number in 0..latest.len() {
-            sql.push(if number == 0 { ")" } else { "))" });
-        }
-        sql.push(")");
     }
 
     /// Rows after `position`: `a > $a OR (a = $a AND (b > $b OR (…)))`.
@@ -217,7 +194,7 @@ impl Select<'_> {
                     sql.push(" AND ");
                     compile::scope_to(sql, column, self.ids);
                 }
-                self.first_order(sql, order, Phase::Present);
+                self.first_order(sql, order, Phase::Present, false);
                 for base in self.bases {
                     base(sql);
                 }
@@ -233,6 +210,40 @@ impl Select<'_> {
             (_, None) => {}
         }
     }
+}
+
+/// Appends ` AND ` and that `o<i>` is a value under `order`; where a key has many, the one that counts.
+pub(super) fn counted(sql: &mut Sql, order: &Order, child: Child, i: usize) {
+    sql.push(" AND ").push_alias("o", i).push(".key = ").bind(key_name(order));
+    let Some(latest) = child.latest else {
+        return;
+    };
+    let datasets = order.dataset.as_slice();
+    let alias = |sql: &mut Sql| {
+        sql.push_alias("o", i);
+    };
+    compile::measured(sql, &alias, datasets);
+    // No other value counts more; the first column is what the key's index seeks.
+    sql.push(" AND NOT EXISTS (SELECT 1 FROM ").push(child.table).push(" n WHERE n.");
+    sql.push(child.owner).push(" = ").push_alias("o", i).push(".").push(child.owner);
+    sql.push(" AND n.key = ").bind(key_name(order));
+    compile::measured_on(sql, "n", datasets);
+    if let Some((column, greatest)) = latest.first() {
+        sql.push(" AND ");
+        against(sql, column, if *greatest { " >= " } else { " <= " }, i);
+    }
+    for (number, (column, greatest)) in latest.iter().enumerate() {
+        sql.push(" AND (");
+        against(sql, column, if *greatest { " > " } else { " < " }, i);
+        if number + 1 < latest.len() {
+            sql.push(" OR (");
+            against(sql, column, " = ", i);
+        }
+    }
+    for number in 0..latest.len() {
+        sql.push(if number == 0 { ")" } else { "))" });
+    }
+    sql.push(")");
 }
 
 /// Appends `n.<column> <op> o<i>.<column>`.

@@ -6,6 +6,7 @@ use super::{
     compile::{self, Owner},
     driver::Driver,
     entity::{Child, Entity},
+    order,
     query::{Field, Order, Position, Query},
     ties::Between,
 };
@@ -143,11 +144,11 @@ impl Select<'_> {
             sql.push(" AND ").push(self.entity.key).push(" = driver.owner");
         }
         if let Some(order) = self.orders.first() {
-            self.first_order(sql, order, phase);
+            self.first_order(sql, order, phase, start == Start::Order);
             self.between(sql, order);
         }
         if start != Start::Parts {
-            self.predicates(sql, self.owner(start, phase));
+            self.predicates(sql, start, phase);
             if let Some(position) = position {
                 self.after(sql, phase, position);
             }
@@ -159,17 +160,21 @@ impl Select<'_> {
     /// The tables, the one that drives first. CROSS JOIN keeps SQLite from reordering them;
     /// PostgreSQL takes it for any inner join.
     fn sources(&self, sql: &mut Sql, start: Start, phase: Phase) {
-        let first = self.orders.first().and_then(|order| self.child(order));
+        let first = self.orders.first().and_then(|order| Some((order, self.child(order)?)));
         let first = first.filter(|_| phase != Phase::Missing);
         let table = self.entity.table;
         match (start, first) {
-            (Start::Order, Some(child)) => {
-                sql.push(child.table).push(" o0 CROSS JOIN ").push(table);
+            // Rows are looked up of those values only of which the other children meet the query.
+            (Start::Order, Some((order, child))) => {
+                sql.push("(SELECT o0.* FROM ").push(child.table).push(" o0 WHERE TRUE");
+                self.first_values(sql, order, child, phase);
+                compile::of_children(sql, self.entity, self.query, Owner::new("o0.", child.owner), None);
+                sql.push(") o0 CROSS JOIN ").push(table);
             }
             (Start::Order, None) => {
                 sql.push_table(table, self.walk(phase));
             }
-            (_, Some(child)) => {
+            (_, Some((_, child))) => {
                 sql.push("driver CROSS JOIN ").push(table).push(" CROSS JOIN ").push(child.table).push(" o0");
             }
             (_, None) => {
@@ -179,7 +184,8 @@ impl Select<'_> {
         for (i, order) in self.orders.iter().enumerate().skip(1) {
             if let Some(child) = self.child(order) {
                 sql.push(" LEFT JOIN ").push(child.table).push(" ").push_alias("o", i).push(" ON TRUE");
-                self.counted(sql, order, child, i);
+                self.of_row(sql, child, i);
+                order::counted(sql, order, child, i);
             }
         }
     }
@@ -208,23 +214,26 @@ impl Select<'_> {
         }
     }
 
-    /// The key as what comes first has it: SQLite compares it before it reads the row itself.
-    fn owner(&self, start: Start, phase: Phase) -> Owner {
-        let child = self.orders.first().and_then(|order| self.child(order));
-        match (start, child) {
-            (Start::Order, Some(child)) if phase != Phase::Missing => Owner::new("o0.", child.owner),
-            (Start::Order, _) => Owner::of(self.entity),
-            (Start::Driver | Start::Parts, _) => Owner::new("driver.", "owner"),
-        }
-    }
-
-    fn predicates(&self, sql: &mut Sql, owner: Owner) {
+    /// What a row must meet, but for what [`Self::sources`] has asked of its children.
+    fn predicates(&self, sql: &mut Sql, start: Start, phase: Phase) {
         if let Some(column) = self.entity.scope {
             sql.push(" AND ");
             compile::scope_to(sql, column, self.ids);
         }
         any_of(sql, self.bases);
         let met = self.driver.and_then(Driver::met);
-        compile::conditions(sql, self.entity, self.query, owner, met);
+        let by_child =
+            phase != Phase::Missing && self.orders.first().is_some_and(|o| self.child(o).is_some());
+        match start {
+            Start::Order if by_child => {
+                compile::of_attributes(sql, self.query, met);
+                compile::of_traces(sql, self.query, Owner::of(self.entity), met);
+            }
+            Start::Order => compile::conditions(sql, self.entity, self.query, Owner::of(self.entity), met),
+            Start::Driver | Start::Parts => {
+                let owner = Owner::new("driver.", "owner");
+                compile::conditions(sql, self.entity, self.query, owner, met);
+            }
+        }
     }
 }
