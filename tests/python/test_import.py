@@ -286,7 +286,7 @@ def test_bad_sources_are_refused_with_a_sentence(make_server, old, tmp_path):
         older.execute("CREATE TABLE experiments (experiment_id INTEGER)")
     folder = ["--artifacts", str(old.folder / "artifacts")]
     for flags, code, words in [
-        (["--from", "http://127.0.0.1:9"], 5, ["cannot reach the MLflow server", "127.0.0.1:9"]),
+        (["--from", "http://127.0.0.1:9"], 5, ["cannot reach the MLflow server", "127.0.0.1:9", "does --from name it"]),
         (["--from", f"{server.url}/api/v1/nothing"], 1, ["does not answer as an MLflow"]),
         (["--from", server.url], 2, ["the server to import into"]),
         (["--from", "ftp://old"], 2, ["ftp://old", "expected an address"]),

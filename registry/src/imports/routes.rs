@@ -135,7 +135,8 @@ async fn import_batch(
 /// Register a version under the number that it had at the source.
 ///
 /// Its files, where this server holds them, are frozen and signed; the registration statement and
-/// the provenance say that it was imported. Sending it again is harmless.
+/// the provenance say that it was imported. Where they are not here it becomes a pointer to its source,
+/// which is frozen and signed when it is sent again and they are. To send a frozen one again is harmless.
 #[utoipa::path(
     post, path = "/imports/{import_id}/versions", operation_id = "import_version", tag = "imports",
     params(("import_id" = String, Path, description = "From `create_import`")),

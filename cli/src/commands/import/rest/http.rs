@@ -4,7 +4,13 @@ use crate::commands::import::error::SourceError;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use serde_json::Value;
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use url::Url;
 
 /// A page of runs with thousands of params each stays below.
@@ -23,6 +29,8 @@ pub struct Http {
     base: Url,
     token: Option<String>,
     user: Option<(String, String)>,
+    /// A server that never answered is rather a wrong address than one that went away.
+    has_answered: Arc<AtomicBool>,
 }
 
 /// An answer that is no success.
@@ -61,7 +69,13 @@ impl Http {
         let _ = base.set_password(None);
         base.set_query(None);
         base.set_fragment(None);
-        Ok(Self { client, base, token: variable("MLFLOW_TRACKING_TOKEN"), user })
+        Ok(Self {
+            client,
+            base,
+            token: variable("MLFLOW_TRACKING_TOKEN"),
+            user,
+            has_answered: Arc::default(),
+        })
     }
 
     /// The address without credentials and trailing slash.
@@ -157,6 +171,7 @@ impl Http {
     }
 
     async fn collect(&self, response: reqwest::Response) -> Result<Vec<u8>, SourceError> {
+        self.has_answered.store(true, Ordering::Relaxed);
         let mut whole = Vec::new();
         let mut chunks = response.bytes_stream();
         while let Some(chunk) = chunks.next().await {
@@ -207,11 +222,13 @@ impl Http {
     }
 
     fn away(&self, error: &reqwest::Error) -> SourceError {
-        SourceError::Unreachable(format!(
-            "cannot reach the MLflow server {}: {}. What was brought over is kept: the same command goes on",
-            self.address(),
-            chain(error)
-        ))
+        let advice = if self.has_answered.load(Ordering::Relaxed) {
+            "What was brought over is kept: the same command goes on"
+        } else {
+            "Is it running, and does --from name it?"
+        };
+        let (address, cause) = (self.address(), chain(error));
+        SourceError::Unreachable(format!("cannot reach the MLflow server {address}: {cause}. {advice}"))
     }
 
     fn foreign(&self, status: u16, bytes: &[u8]) -> SourceError {
@@ -254,4 +271,33 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    #[tokio::test]
+    async fn a_server_that_went_away_is_told_from_one_that_never_answered() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let http = Http::new(format!("http://{address}").parse().unwrap()).unwrap();
+        let old = tokio::spawn(async move {
+            let (mut caller, _) = listener.accept().await.unwrap();
+            let _ = caller.read(&mut [0; 1024]).await.unwrap();
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\n3.1.0";
+            caller.write_all(answer).await.unwrap();
+        });
+        assert_eq!(http.text("version").await.unwrap().as_deref(), Some("3.1.0"));
+        old.await.unwrap();
+        let gone = http.text("version").await.unwrap_err().to_string();
+        assert!(gone.contains("What was brought over is kept"), "{gone}");
+        let never = Http::new(format!("http://{address}").parse().unwrap()).unwrap();
+        let never = never.text("version").await.unwrap_err().to_string();
+        assert!(never.contains("does --from name it") && !never.contains("is kept"), "{never}");
+    }
 }
