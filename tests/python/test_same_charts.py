@@ -60,6 +60,10 @@ def test_long_histories_end_where_the_run_does(runs):
         theirs, ours = ([answer["metrics"][at]["value"] for at in (0, -1)] for answer in found)
         assert ours == theirs == [0, 2999]
         assert len(found[1]["metrics"]) <= 2501
+    query = {"metric_key": "flat", "max_results": 320, "run_ids": ["$first"]}
+    answer = runs.subject.ask("GET", PAGES + "metrics/get-history-bulk-interval", query).json()
+    values = [metric["value"] for metric in answer["metrics"]]
+    assert len(values) <= 321 and values == sorted(values) and (values[0], values[-1]) == (0, 2999)
 
 
 def test_sampled_histories_need_a_metric(charts):

@@ -33,7 +33,8 @@ def asked(both):
     both.same("POST", "experiments/create", {"name": "$unique"}, save={"experiment_id": "experiment_id"})
     created = {"experiment_id": "$experiment_id", "run_name": "first", "start_time": 5, "user_id": "u"}
     both.same("POST", "runs/create", created, save={"run_id": "run.info.run_id"})
-    metrics = [{"key": key, "value": value, "timestamp": 7, "step": 3} for key, value in [("a", 1.5), ("b", "NaN")]]
+    values = [("a", 1.5), ("b", "NaN"), ("c", "Infinity"), ("d", "-Infinity")]
+    metrics = [{"key": key, "value": value, "timestamp": 7, "step": 3} for key, value in values]
     batch = {"run_id": "$run_id", "metrics": metrics, "params": [{"key": "p", "value": "1"}]}
     both.same("POST", "runs/log-batch", batch)
     dataset = {"name": "iris", "digest": "d", "source_type": "local", "source": "{}"}

@@ -214,13 +214,22 @@ def test_a_metric_that_is_no_number(run):
     run.same("GET", "metrics/get-history", {"run_id": "$run", "metric_key": "m"})
 
 
-@pytest.mark.parametrize("value", ["Infinity", "-Infinity"])
-def test_infinities_survive(run, value):
-    """MLflow's own server turns them into the largest number that it can store."""
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        *(("Infinity", "Infinity"), ("-Infinity", "-Infinity")),
+        # What Python's `str` makes of them.
+        *(("inf", "Infinity"), ("-inf", "-Infinity"), ("nan", "NaN")),
+    ],
+)
+def test_infinities_survive(run, value, kept):
+    """MLflow's own server turns them into the largest number that it can store, and refuses `nan`."""
     ours = run.subject
     ours.ask("POST", "runs/log-metric", {"run_id": "$run", "key": "m", "value": value, "timestamp": 5})
     history = ours.ask("GET", "metrics/get-history", {"run_id": "$run", "metric_key": "m"}).json()
-    assert history["metrics"][0]["value"] == value
+    assert history["metrics"][0]["value"] == kept
+    answer = ours.ask("POST", "runs/log-metric", {"run_id": "$run", "key": "m", "value": "1e999", "timestamp": 5})
+    assert answer.status_code == 400 and "value" in answer.json()["message"], answer.text
 
 
 @pytest.mark.parametrize(

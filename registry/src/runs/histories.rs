@@ -10,6 +10,8 @@ use crate::app::App;
 /// Steps of a sampled history (`MAX_RESULTS_PER_RUN`), and values of one run at these, which may be several
 /// to a step.
 pub const STEPS_MAX: usize = 2500;
+/// Values at a step, on average, that are all shown.
+const VALUES_PER_STEP: usize = 4;
 
 /// Values of a run.
 pub struct OfRun {
@@ -42,8 +44,8 @@ pub async fn whole(
 }
 
 /// Histories at about `points` steps of `range`, the same steps for every run, in the order of
-/// `run_ids`; the ends of each run are among them. A run with more than [`STEPS_MAX`] values there, as one
-/// that is logged without steps, shows an even choice of them, the first and the last included.
+/// `run_ids`; the ends of each run are among them. A run with far more values there than `points`, as one that
+/// is logged without steps, shows an even choice of them, the first and the last included.
 pub async fn sampled(
     app: &App,
     run_ids: Vec<String>,
@@ -66,7 +68,7 @@ pub async fn sampled(
     }
     let chosen = sample(&all, &ends, range, points);
     drop(all);
-    let most = STEPS_MAX.max(chosen.len());
+    let most = points.max(VALUES_PER_STEP * chosen.len()).min(STEPS_MAX).max(chosen.len());
     let mut found = Vec::new();
     for (run_id, rid) in runs {
         let metrics = store::at_steps(&mut conn, rid, key, &chosen, most as i64).await?;

@@ -117,9 +117,11 @@ impl Visitor<'_> for FloatVisitor {
             "NaN" => Ok(Some(f64::NAN)),
             "Infinity" => Ok(Some(f64::INFINITY)),
             "-Infinity" => Ok(Some(f64::NEG_INFINITY)),
-            // Rust also takes `inf`, `nan` and `1e999`; protobuf's reader does not.
             text => match text.parse::<f64>() {
-                Ok(number) if number.is_finite() => Ok(Some(number)),
+                // `inf` and `nan` are what Python's `str` makes of them; `1e999` is a number, and not that one.
+                Ok(number) if number.is_finite() || !text.contains(|c: char| c.is_ascii_digit()) => {
+                    Ok(Some(number))
+                }
                 _ => Err(E::invalid_value(Unexpected::Str(value), &self)),
             },
         }

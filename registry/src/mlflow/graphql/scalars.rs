@@ -1,8 +1,6 @@
 //! MLflow's scalar and enums, and the shape of an error inside an answer.
 
-use async_graphql::{
-    Enum, InputValueError, InputValueResult, Number, Scalar, ScalarType, SimpleObject, Value,
-};
+use async_graphql::{Enum, InputValueError, InputValueResult, Scalar, ScalarType, SimpleObject, Value};
 
 /// A 64-bit integer, which JavaScript cannot hold as a number: text on the way out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,9 +22,10 @@ impl ScalarType for LongString {
     }
 }
 
-/// A metric's value; GraphQL has no NaN and no infinities.
+/// A metric's value. GraphQL has no infinities: the largest numbers stand for them, as MLflow stores them. It has
+/// no NaN either.
 pub fn finite(value: f64) -> Option<f64> {
-    Number::from_f64(value).map(|_| value)
+    (!value.is_nan()).then(|| value.clamp(f64::MIN, f64::MAX))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
