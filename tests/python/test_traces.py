@@ -146,7 +146,7 @@ def test_feedback_and_expectations(experiment):
     trace_id = trace_of(answer, "good?").info.trace_id
     first = mlflow.log_feedback(trace_id=trace_id, name="good", value=False, source=HUMAN, rationale="too short")
     better = mlflow.override_feedback(trace_id=trace_id, assessment_id=first.assessment_id, value=True, source=HUMAN)
-    mlflow.log_feedback(trace_id=trace_id, name="score", value=0.9, metadata={"judge": "j"})
+    mlflow.log_feedback(trace_id=trace_id, name="score", value=0.9, metadata={"judge": "j"}, rationale="why" * 99_999)
     mlflow.log_expectation(trace_id=trace_id, name="answer", value={"number": 42, "unit": ["none"]}, source=HUMAN)
     mlflow.log_feedback(trace_id=trace_id, name="broken", error=RuntimeError("rate limit"))
     said = {item.assessment_id: item for item in mlflow.get_trace(trace_id).info.assessments}
@@ -155,6 +155,7 @@ def test_feedback_and_expectations(experiment):
     assert said[better.assessment_id].valid and said[better.assessment_id].overrides == first.assessment_id
     by_name = {item.name: item for item in said.values() if item.valid is not False}
     assert by_name["answer"].expectation.value == {"number": 42, "unit": ["none"]}
+    assert by_name["score"].rationale == "why" * 99_999, "a model that judges writes long"
     assert by_name["score"].feedback.value == 0.9 and by_name["score"].metadata == {"judge": "j"}
     assert "rate limit" in by_name["broken"].feedback.error.error_message
 

@@ -154,12 +154,12 @@ pub async fn begin(
         .await
 }
 
-/// How a trace ended.
+/// How a trace ended. What is not said stays as it was.
 #[derive(Debug, Clone)]
 pub struct End {
     pub trace_id: String,
-    pub timestamp_ms: i64,
-    pub state: TraceState,
+    pub timestamp_ms: Option<i64>,
+    pub state: Option<TraceState>,
     /// Added to what is there.
     pub metadata: Pairs,
     pub tags: Pairs,
@@ -167,7 +167,7 @@ pub struct End {
 
 /// Ends a trace that was begun with [`begin`].
 pub async fn end(app: &App, mut end: End) -> Result<TraceInfo, TracesError> {
-    check_time("timestamp_ms", end.timestamp_ms)?;
+    end.timestamp_ms.map_or(Ok(()), |timestamp_ms| check_time("timestamp_ms", timestamp_ms))?;
     limits::tags(&mut end.tags)?;
     limits::metadata(&mut end.metadata)?;
     app.db
@@ -178,12 +178,13 @@ pub async fn end(app: &App, mut end: End) -> Result<TraceInfo, TracesError> {
                 store::set_tags(tx, known.tid, known.experiment_id, &end.tags).await?;
                 store::set_metadata(tx, known.tid, known.experiment_id, &end.metadata).await?;
                 let info = read::existing(tx, &end.trace_id).await?;
+                let took_ms = end.timestamp_ms.map(|timestamp_ms| timestamp_ms - info.timestamp_ms);
                 let new = store::NewTrace {
                     trace_id: info.trace_id,
                     experiment_id: info.experiment_id,
                     timestamp_ms: info.timestamp_ms,
-                    execution_time_ms: Some(end.timestamp_ms - info.timestamp_ms),
-                    state: end.state,
+                    execution_time_ms: took_ms.or(info.execution_time_ms),
+                    state: end.state.unwrap_or(info.state),
                     client_request_id: info.client_request_id,
                     request_preview: info.request_preview,
                     response_preview: info.response_preview,

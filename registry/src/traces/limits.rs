@@ -16,7 +16,8 @@ const PREVIEW_MAX: usize = 10_000;
 const PAIRS_MAX: usize = 1000;
 pub const ASSESSMENT_NAME_MAX: usize = 250;
 pub const SOURCE_ID_MAX: usize = 250;
-pub const RATIONALE_MAX: usize = 65_535;
+/// MLflow's column holds a sixteenth of it on MySQL, and any text elsewhere: judges write long.
+pub const RATIONALE_MAX: usize = 1 << 20;
 pub const VALUE_JSON_MAX: usize = 1 << 20;
 pub const MODEL_MAX: usize = 500;
 

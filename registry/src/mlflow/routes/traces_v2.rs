@@ -46,8 +46,8 @@ async fn end(
     let state = request.status.map(|status| status.pick("status", &TraceState::ALL, 0, status_name));
     let end = lifecycle::End {
         trace_id,
-        timestamp_ms: request.timestamp_ms.unwrap_or_default(),
-        state: state.transpose()?.unwrap_or(TraceState::Unspecified),
+        timestamp_ms: request.timestamp_ms,
+        state: state.transpose()?,
         metadata: pairs(request.request_metadata),
         tags: pairs(request.tags),
     };
