@@ -63,7 +63,7 @@ async fn a_run_with_all_that_belongs_to_it() {
                 "metrics": [
                     {"key": "loss", "value": 0.5, "step": "3", "timestamp": "7"},
                     {"key": "odd", "value": null, "step": "3", "timestamp": "7"},
-                    {"key": "vast", "value": null, "step": "3", "timestamp": "7"},
+                    {"key": "vast", "value": f64::MAX, "step": "3", "timestamp": "7"},
                 ],
                 "params": [{"key": "c", "value": "1"}],
                 "tags": [{"key": "mlflow.runName", "value": "r"}],

@@ -62,7 +62,7 @@ fn bad_assessments() -> Vec<Case> {
         post(said(json!({"expectation": {"value": 1}})), "exactly one"),
         post(said(json!({"source": {"source_type": "ORACLE"}})), "source_type"),
         post(said(json!({"source": {"source_id": "s".repeat(251)}})), "source_id"),
-        post(said(json!({"rationale": "r".repeat(65_536)})), "rationale"),
+        post(said(json!({"rationale": "r".repeat((1 << 20) + 1)})), "rationale"),
         post(said(json!({"create_time": "now"})), "create_time"),
         post(said(json!({"feedback": {"value": "v".repeat(1 << 21)}})), "value"),
         post(said(json!({"metadata": {"a": 1}})), "invalid type"),
