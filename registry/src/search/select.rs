@@ -160,10 +160,8 @@ impl Select<'_> {
     /// The tables, the one that drives first. CROSS JOIN keeps SQLite from reordering them;
     /// PostgreSQL takes it for any inner join.
     fn sources(&self, sql: &mut Sql, start: Start, phase: Phase) {
-        let first = self.orders.first().and_then(|order| Some((order, self.child(order)?)));
-        let first = first.filter(|_| phase != Phase::Missing);
         let table = self.entity.table;
-        match (start, first) {
+        match (start, self.first_child(phase)) {
             // Rows are looked up of those values only of which the other children meet the query.
             (Start::Order, Some((order, child))) => {
                 sql.push("(SELECT o0.* FROM ").push(child.table).push(" o0 WHERE TRUE");
@@ -188,6 +186,12 @@ impl Select<'_> {
                 order::counted(sql, order, child, i);
             }
         }
+    }
+
+    /// The first order and the children that hold its values, where the phase's rows have one.
+    fn first_child(&self, phase: Phase) -> Option<(&Order, Child)> {
+        let order = self.orders.first().filter(|_| phase != Phase::Missing)?;
+        Some((order, self.child(order)?))
     }
 
     /// The table with the index that gives the order, where the rows come in one of their attributes.
@@ -221,18 +225,16 @@ impl Select<'_> {
             compile::scope_to(sql, column, self.ids);
         }
         any_of(sql, self.bases);
-        let met = self.driver.and_then(Driver::met);
-        let by_child =
-            phase != Phase::Missing && self.orders.first().is_some_and(|o| self.child(o).is_some());
-        match start {
-            Start::Order if by_child => {
-                compile::of_attributes(sql, self.query, met);
-                compile::of_traces(sql, self.query, Owner::of(self.entity), met);
+        let own = Owner::of(self.entity);
+        match (start, self.first_child(phase)) {
+            (Start::Order, Some(_)) => {
+                compile::of_attributes(sql, self.query, None);
+                compile::of_traces(sql, self.query, own, None);
             }
-            Start::Order => compile::conditions(sql, self.entity, self.query, Owner::of(self.entity), met),
-            Start::Driver | Start::Parts => {
-                let owner = Owner::new("driver.", "owner");
-                compile::conditions(sql, self.entity, self.query, owner, met);
+            (Start::Order, None) => compile::conditions(sql, self.entity, self.query, own, None),
+            (Start::Driver | Start::Parts, _) => {
+                let met = self.driver.and_then(Driver::met);
+                compile::conditions(sql, self.entity, self.query, Owner::new("driver.", "owner"), met);
             }
         }
     }
