@@ -53,7 +53,8 @@ GROWTH = [
     ("deep_page_p50_ms", "ordered by a metric, after half of all", "`latest_metrics_value`"),
     ("nothing_matches_p50_ms", "a param that no run has", "`params_value`"),
     ("no_pattern_matches_p50_ms", "a `LIKE` that nothing matches", "`params_value`"),
-    ("nothing_lacks_p50_ms", "an `IS NULL` that no run meets", "`params_value` or primary keys"),
+    ("nothing_lacks_p50_ms", "an `IS NULL` that no run meets", "`params_value`, all runs"),
+    ("few_lack_p50_ms", "an `IS NULL` that one run in 50,000 meets", "`tags_value`, all runs"),
     ("pattern_matches_some_p50_ms", "a `LIKE` that one run in a hundred matches", "`params_value`"),
     ("log_metric_p50_ms", "log-metric", "primary keys"),
 ]

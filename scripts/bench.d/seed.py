@@ -15,6 +15,8 @@ METRICS = ("acc", "auc", "f1", "loss", "time")
 # Key and how many values it has; by key, so that rows come in the order of the tables.
 PARAMS = (("depth", 8), ("p0", 100), ("p1", 100), ("p2", 100), ("p3", 100))
 TAGS = (("commit", 1000), ("mlflow.source.name", 5), ("mlflow.user", 20), ("t", 1), ("team", 2))
+# One of so many runs lacks the tag `t`.
+ONE_LACKS = 50_000
 VERSION_TAGS = (("commit", 1000), ("data", 20), ("team", 2))
 # Of run and version number 0.
 EPOCH_MS = 1600000000000
@@ -53,7 +55,8 @@ def runs(experiment, first, last):
         SELECT rid, key, {EPOCH_MS}, 0, {spread("which")}, FALSE {made} {metrics}"""
     for table, pairs, base in (("params", PARAMS, 10), ("tags", TAGS, 20)):
         yield f"""INSERT INTO {table} (rid, key, experiment_id, value)
-            SELECT rid, key, {experiment}, {one_of("which", "many")} {made} {keys(pairs, base)}"""
+            SELECT rid, key, {experiment}, {one_of("which", "many")} {made} {keys(pairs, base)}
+            WHERE key <> 't' OR i % {ONE_LACKS} <> 7"""
 
 
 def versions(first, last):

@@ -5,7 +5,10 @@ use super::{
     query::{Condition, DatasetField, DatasetScope, Field, Op, Operand, Query},
     traces,
 };
-use crate::db::sql::{Sql, Value};
+use crate::db::{
+    Engine,
+    sql::{Sql, Value},
+};
 
 /// Where a statement has the internal key of the row that conditions are about.
 #[derive(Clone, Copy)]
@@ -122,7 +125,7 @@ fn exists(
     };
     if matches!(condition.op, Op::IsNull | Op::IsNotNull) {
         has(sql, condition.op == Op::IsNotNull);
-        sql.push(")");
+        sql.push(if condition.op == Op::IsNull { one_by_one(sql.engine()) } else { ")" });
         return;
     }
     has(sql, true);
@@ -132,6 +135,12 @@ fn exists(
         measured_on(sql, "c", &query.datasets);
     }
     sql.push(")");
+}
+
+/// The end of a `NOT EXISTS (…` that is asked row by row until a page is full. Where tables are merged the engine
+/// takes it that next to no row lacks a key, and would join both whole; what has an offset it leaves as it is.
+pub(super) const fn one_by_one(engine: Engine) -> &'static str {
+    if engine.merges_tables() { " LIMIT 1 OFFSET 0)" } else { ")" }
 }
 
 /// Appends the comparison of a child's value; of metrics NaN differs from everything.

@@ -11,8 +11,8 @@ use super::{
 use crate::db::{Conn, DbError, sql::Sql};
 use std::ops::ControlFlow;
 
-/// [`ROWS_PER_WANTED`] where the page's order is that in which rows are made: to look at all rows costs half of
-/// what that order does.
+/// [`ROWS_PER_WANTED`] where the page's order is that in which rows are made, on SQLite: to look at all rows costs
+/// half of what that order does.
 const PER_WANTED_AS_MADE: i64 = 2;
 /// The newest rows, which are looked up one by one before all are: where many lack the key, they tell so sooner.
 /// Tests have few rows, and both ways to go.
@@ -32,25 +32,27 @@ pub(super) async fn rows(
     let (Some((child, key)), Some(made)) = (child(entity, condition), as_made(entity)) else {
         return Ok(None);
     };
+    let merges = conn.engine().merges_tables();
     let is_as_made = query.orders.first().is_none_or(|first| first.field == Field::Attribute(made));
-    let per_wanted = if is_as_made { PER_WANTED_AS_MADE } else { ROWS_PER_WANTED };
+    let per_wanted = if is_as_made && !merges { PER_WANTED_AS_MADE } else { ROWS_PER_WANTED };
     let most = extent.most.min(extent.limit.saturating_mul(per_wanted));
     let search = Lacking { entity, query, bases, child, key, made };
-    let merges = conn.engine().merges_tables();
-    let found = if !merges && (2 * SAMPLED..MARKED_MAX).contains(&extent.all) {
+    let has_many = extent.all >= 2 * SAMPLED;
+    let found = if merges && has_many && search.has_classes(extent.all) {
+        search.by_class(conn, extent.all, most).await?
+    } else if !merges && has_many && extent.all < MARKED_MAX {
         let sampled: Option<i64> = conn.generated(search.sample(conn, most)).scalar().await?;
         if sampled.unwrap_or_default() >= most {
             return Ok(None);
         }
-        search.marked(conn, extent.all, most).await?
+        Some(search.marked(conn, extent.all, most).await?)
     } else if merges || !is_as_made {
-        let found: Vec<(i64,)> = conn.generated(search.merged(conn, most)).all().await?;
-        found.into_iter().map(|(key,)| key).collect()
+        Some(search.merged(conn, most).await?)
     } else {
         // The order itself looks at the same rows in the same way.
-        return Ok(None);
+        None
     };
-    Ok(Some(found).filter(|found| (found.len() as i64) < most))
+    Ok(found.filter(|found| (found.len() as i64) < most))
 }
 
 /// The attribute in whose order rows are made, and with them the primary keys of their children.
@@ -58,25 +60,26 @@ pub(super) fn as_made(entity: &Entity) -> Option<&'static Attribute> {
     entity.natural.first().and_then(|(name, _)| entity.attribute(name))
 }
 
-struct Lacking<'q> {
-    entity: &'q Entity,
-    query: &'q Query,
+pub(super) struct Lacking<'q> {
+    pub entity: &'q Entity,
+    pub query: &'q Query,
     bases: &'q [Base<'q>],
-    child: Child,
-    key: &'q str,
+    pub child: Child,
+    pub key: &'q str,
     made: &'static Attribute,
 }
 
 impl Lacking<'_> {
     /// The first `most` such rows. Both tables are read in the order in which rows are made: where the engine
     /// merges them, in one go.
-    fn merged(&self, conn: &Conn, most: i64) -> Sql {
+    pub async fn merged(&self, conn: &mut Conn, most: i64) -> Result<Vec<i64>, DbError> {
         let mut sql = Sql::new(conn.engine(), "SELECT c.owner FROM (");
         self.owners(&mut sql);
         sql.push(") c");
         self.without(&mut sql, "c.owner");
         sql.push(" LIMIT ").bind(most);
-        sql
+        let found: Vec<(i64,)> = conn.generated(sql).all().await?;
+        Ok(found.into_iter().map(|(key,)| key).collect())
     }
 
     /// How many of the newest rows lack the key, up to `most`.
@@ -116,12 +119,12 @@ impl Lacking<'_> {
     }
 
     /// Appends the query of all rows.
-    fn owners(&self, sql: &mut Sql) {
+    pub fn owners(&self, sql: &mut Sql) {
         attribute_values(sql, self.entity, self.query, self.bases, self.made);
     }
 
     /// Appends the query of the rows that have the key.
-    fn valued(&self, sql: &mut Sql) {
+    pub fn valued(&self, sql: &mut Sql) {
         child_values(sql, self.entity, self.query, self.child, self.key, false);
     }
 

@@ -15,6 +15,7 @@ mod page;
 mod query;
 mod scan;
 mod select;
+mod tallies;
 #[cfg(test)]
 mod tests;
 mod ties;

@@ -265,6 +265,48 @@ async fn a_condition_keeps_the_same_rows_however_they_are_found() {
     .await;
 }
 
+/// Of more and more runs, live and deleted, in one experiment or in both.
+#[tokio::test]
+async fn runs_that_lack_a_key_are_found_whether_none_or_few_or_many_do() {
+    each_engine(|url| async move {
+        let db = Db::open(&url).await.unwrap();
+        fill(&db, 400).await;
+        let lacks = condition(Field::Tag("team".into()), Op::IsNull, Operand::Nothing);
+        let mut seen = String::new();
+        for every in [1000, 97, 32, 16, 2] {
+            db.write(every, |tx, every| {
+                let delete = "DELETE FROM tags WHERE key = 'team' AND (rid + 1) % $1 = 0";
+                Box::pin(async move { tx.query(delete).bind(*every).execute().await })
+            })
+            .await
+            .unwrap();
+            let mut conn = db.snapshot().await.unwrap();
+            for (view, ids_of) in [
+                (ViewType::All, vec![1, 2]),
+                (ViewType::ActiveOnly, vec![1]),
+                (ViewType::DeletedOnly, vec![2]),
+            ] {
+                let orders = by(&[(metric("acc"), false)]);
+                let any = Query { experiment_ids: ids_of, ..query(Vec::new(), orders) };
+                let mut expected = pages_of(&mut conn, &any, view, 500).await;
+                expected.retain(|run| run.tags.is_empty());
+                let lacking = Query { conditions: vec![lacks.clone()], ..any };
+                for size in [1, 100] {
+                    let found = pages_of(&mut conn, &lacking, view, size).await;
+                    assert_eq!(ids(&found), ids(&expected), "{every} {view:?} in pages of {size}");
+                }
+            }
+            conn.take_seen().iter().for_each(|sql| seen.push_str(sql.text()));
+        }
+        if seen.contains("$1") {
+            assert!(seen.contains(" AS class, COUNT(*)"), "no classes were counted");
+            assert!(seen.contains("asked (key)"), "no class's rows were looked up");
+        }
+        db.close().await;
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn conditions_keep_what_they_say_alone_and_together() {
     each_engine(|url| async move {

@@ -1,0 +1,1 @@
+-- Only PostgreSQL counts rows by class.
