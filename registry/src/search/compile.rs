@@ -16,16 +16,22 @@ pub struct Owner {
     /// With its dot, or empty where `column` has one.
     alias: &'static str,
     column: &'static str,
+    one_by_one: bool,
 }
 
 impl Owner {
     pub const fn new(alias: &'static str, column: &'static str) -> Self {
-        Self { alias, column }
+        Self { alias, column, one_by_one: false }
     }
 
     /// The entity's own row.
     pub const fn of(entity: &Entity) -> Self {
         Self::new("", entity.key)
+    }
+
+    /// Rows are asked one by one, until a page is full.
+    pub(super) const fn one_by_one(self) -> Self {
+        Self { one_by_one: true, ..self }
     }
 
     pub(super) fn push(self, sql: &mut Sql) -> &mut Sql {
@@ -125,7 +131,8 @@ fn exists(
     };
     if matches!(condition.op, Op::IsNull | Op::IsNotNull) {
         has(sql, condition.op == Op::IsNotNull);
-        sql.push(if condition.op == Op::IsNull { one_by_one(sql.engine()) } else { ")" });
+        let one_by_one = owner.one_by_one && condition.op == Op::IsNull;
+        sql.push(if one_by_one { one_by_one_end(sql.engine()) } else { ")" });
         return;
     }
     has(sql, true);
@@ -137,9 +144,9 @@ fn exists(
     sql.push(")");
 }
 
-/// The end of a `NOT EXISTS (…` that is asked row by row until a page is full. Where tables are merged the engine
-/// takes it that next to no row lacks a key, and would join both whole; what has an offset it leaves as it is.
-pub(super) const fn one_by_one(engine: Engine) -> &'static str {
+/// The end of a `NOT EXISTS (…` that is asked row by row. Where tables are merged the engine takes it that next to no
+/// row lacks a key, and would join both whole; what has an offset it leaves as it is.
+pub(super) const fn one_by_one_end(engine: Engine) -> &'static str {
     if engine.merges_tables() { " LIMIT 1 OFFSET 0)" } else { ")" }
 }
 

@@ -166,7 +166,13 @@ impl Select<'_> {
             (Start::Order, Some((order, child))) => {
                 sql.push("(SELECT o0.* FROM ").push(child.table).push(" o0 WHERE TRUE");
                 self.first_values(sql, order, child, phase);
-                compile::of_children(sql, self.entity, self.query, Owner::new("o0.", child.owner), None);
+                compile::of_children(
+                    sql,
+                    self.entity,
+                    self.query,
+                    Owner::new("o0.", child.owner).one_by_one(),
+                    None,
+                );
                 sql.push(") o0 CROSS JOIN ").push(table);
             }
             (Start::Order, None) => {
@@ -225,7 +231,7 @@ impl Select<'_> {
             compile::scope_to(sql, column, self.ids);
         }
         any_of(sql, self.bases);
-        let own = Owner::of(self.entity);
+        let own = Owner::of(self.entity).one_by_one();
         match (start, self.first_child(phase)) {
             (Start::Order, Some(_)) => {
                 compile::of_attributes(sql, self.query, None);
@@ -234,7 +240,13 @@ impl Select<'_> {
             (Start::Order, None) => compile::conditions(sql, self.entity, self.query, own, None),
             (Start::Driver | Start::Parts, _) => {
                 let met = self.driver.and_then(Driver::met);
-                compile::conditions(sql, self.entity, self.query, Owner::new("driver.", "owner"), met);
+                compile::conditions(
+                    sql,
+                    self.entity,
+                    self.query,
+                    Owner::new("driver.", "owner").one_by_one(),
+                    met,
+                );
             }
         }
     }
