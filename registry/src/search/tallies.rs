@@ -21,23 +21,16 @@ const SAMPLED: i64 = if cfg!(test) { 4 } else { 2_048 };
 /// believed.
 const SAMPLED_MIN: i64 = if cfg!(test) { 2 } else { 8 };
 const BEYOND: i64 = 2;
-/// Where the search is of a smaller part of the table, all of its rows are looked at.
+/// Where the search is of a smaller part of the table than one in so many, all of its rows are looked at.
 const PART_MIN: i64 = 8;
 /// To look a row up costs as much as to pass so many of them when all are read in order.
 const PASSED_PER_LOOKUP: i64 = 4;
 /// Rows that are looked up at most: 1 MiB of keys.
 const LOOKED_UP_MAX: i64 = 1 << 17;
 
-/// How many rows are searched, and how many of them lack the key.
-#[derive(Clone, Copy, sqlx::FromRow)]
-struct Counts {
-    rows: i64,
-    lacking: i64,
-}
-
 /// What the rows of a class have more than the values of the key: their number, the sum of their places, and that of
 /// the squares of their places.
-#[derive(Clone, Copy, sqlx::FromRow)]
+#[derive(Clone, Copy)]
 struct Tally {
     class: i64,
     rows: i64,
@@ -81,28 +74,20 @@ impl Lacking<'_> {
         last: i64,
         most: i64,
     ) -> Result<Option<Vec<i64>>, DbError> {
-        let sampled: Option<i64> = conn.generated(self.sample_evenly(conn, last)).scalar().await?;
-        let sampled = sampled.unwrap_or_default();
-        if sampled >= SAMPLED_MIN && sampled * (last / SAMPLED) >= most * BEYOND {
+        let (sampled, lacking): (i64, i64) = conn.generated(self.sample_evenly(conn, last)).one().await?;
+        let each = last / SAMPLED;
+        if lacking >= SAMPLED_MIN && lacking * each >= most * BEYOND {
             return Ok(None);
         }
-        // Where none lacks it that is a third of the work: an index alone tells how many there are.
-        let counts: Counts = conn.generated(self.counts(conn)).one().await?;
-        if counts.lacking == 0 {
-            return Ok(Some(Vec::new()));
+        if sampled * PART_MIN >= SAMPLED
+            && let Some(few) = self.few(conn, sampled * each, last, most).await?
+        {
+            return Ok(Some(few));
         }
-        let few = if counts.lacking > 0 && counts.rows * PART_MIN >= last {
-            self.few(conn, counts.rows, last, most).await?
-        } else {
-            None
-        };
-        match few {
-            Some(few) => Ok(Some(few)),
-            None => self.merged(conn, most).await.map(Some),
-        }
+        self.merged(conn, most).await.map(Some)
     }
 
-    /// [`Self::by_class`] by the tallies, where those tell most of it.
+    /// [`Self::by_class`] by the tallies, where those tell most of it, of about so many `rows`.
     async fn few(
         &self,
         conn: &mut Conn,
@@ -111,10 +96,11 @@ impl Lacking<'_> {
         most: i64,
     ) -> Result<Option<Vec<i64>>, DbError> {
         conn.expect_many_rows(true).await?;
-        let tallies: Vec<Tally> = conn.generated(self.tallies(conn)).all().await?;
+        let tallies: Vec<(i64, i64, i64, i64)> = conn.generated(self.tallies(conn)).all().await?;
         conn.expect_many_rows(false).await?;
         let (mut keys, mut whole) = (Vec::new(), Vec::new());
-        for tally in tallies {
+        for (class, rows, places, squares) in tallies {
+            let tally = Tally { class, rows, places, squares };
             match tally.told() {
                 Some(told) => keys.extend(told),
                 None => whole.push(tally),
@@ -131,38 +117,27 @@ impl Lacking<'_> {
         }
         // Neighbours lie together.
         keys.sort_unstable();
-        let mut sql = Sql::new(conn.engine(), "");
-        self.among(&mut sql, &keys);
+        let mut sql = Sql::new(conn.engine(), "SELECT c.owner FROM ");
+        self.asked(&mut sql, &keys);
+        sql.push(" WHERE ");
+        self.lacks(&mut sql);
         sql.push(" LIMIT ").bind(most);
         let found: Vec<(i64,)> = conn.generated(sql).all().await?;
         Ok(Some(found.into_iter().map(|(key,)| key).collect()))
     }
 
-    /// How many of a few rows all over the table lack the key.
+    /// How many of a few numbers all over the table are rows of the search, and how many of those lack the key.
     fn sample_evenly(&self, conn: &Conn, last: i64) -> Sql {
         let keys: Vec<i64> = (1..=SAMPLED).map(|number| last / SAMPLED * number).collect();
-        let mut sql = Sql::new(conn.engine(), "SELECT COUNT(*) FROM (");
-        self.among(&mut sql, &keys);
-        sql.push(") lacking");
+        let mut sql = Sql::new(conn.engine(), "SELECT COUNT(*), COUNT(*) FILTER (WHERE ");
+        self.lacks(&mut sql);
+        sql.push(") FROM ");
+        self.asked(&mut sql, &keys);
         sql
     }
 
-    /// [`Counts`]. Rows of every base are counted: values do not tell whose they are.
-    fn counts(&self, conn: &Conn) -> Sql {
-        let mut sql = Sql::new(
-            conn.engine(),
-            "SELECT rows, rows - valued AS lacking FROM (SELECT COUNT(*) AS rows FROM ",
-        );
-        sql.push(self.entity.table).push(" WHERE TRUE");
-        self.scoped(&mut sql, self.entity.scope);
-        sql.push(") c CROSS JOIN (SELECT COUNT(*) AS valued FROM ").push(self.child.table);
-        sql.push(" v WHERE v.key = ").bind(self.key);
-        self.scoped(&mut sql, self.entity.scope.map(|_| "v.experiment_id"));
-        sql.push(") v");
-        sql
-    }
-
-    /// The [`Tally`] of each class of which rows lack the key.
+    /// Rows of every base are counted, values do not tell whose they are: the [`Tally`] of each class of which rows
+    /// lack the key.
     fn tallies(&self, conn: &Conn) -> Sql {
         let mut sql = Sql::new(conn.engine(), "SELECT c.class, c.rows - COALESCE(v.rows, 0) AS rows, ");
         sql.push("CAST(c.places - COALESCE(v.places, 0) AS BIGINT) AS places, ");
@@ -178,18 +153,21 @@ impl Lacking<'_> {
         sql
     }
 
-    /// Appends the query of the rows with these keys that lack the key of the search, looked up one by one.
-    fn among(&self, sql: &mut Sql, keys: &[i64]) {
-        sql.push("SELECT c.owner FROM (").bind_keys(keys).push(") asked (key) CROSS JOIN LATERAL (");
-        sql.push("SELECT c.owner FROM (");
+    /// Appends the rows of the search that have these keys, as `asked`, each looked up by itself.
+    fn asked(&self, sql: &mut Sql, keys: &[i64]) {
+        sql.push("(").bind_keys(keys).push(") asked (key) CROSS JOIN LATERAL (SELECT c.owner FROM (");
         self.owners(sql);
-        sql.push(") c WHERE c.owner = asked.key OFFSET 0) c WHERE NOT EXISTS (SELECT 1 FROM ");
-        sql.push(self.child.table)
+        sql.push(") c WHERE c.owner = asked.key OFFSET 0) c");
+    }
+
+    /// Appends that a row of `asked` lacks the key.
+    fn lacks(&self, sql: &mut Sql) {
+        sql.push("NOT EXISTS (SELECT 1 FROM ")
+            .push(self.child.table)
             .push(" v WHERE v.")
-            .push(self.child.owner)
-            .push(" = asked.key AND v.key = ");
+            .push(self.child.owner);
         let end = one_by_one_end(sql.engine());
-        sql.bind(self.key).push(end);
+        sql.push(" = asked.key AND v.key = ").bind(self.key).push(end);
     }
 
     fn scoped(&self, sql: &mut Sql, column: Option<&'static str>) {
