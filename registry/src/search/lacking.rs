@@ -124,7 +124,7 @@ impl Lacking<'_> {
     }
 
     /// Appends the query of the rows that have the key.
-    pub fn valued(&self, sql: &mut Sql) {
+    fn valued(&self, sql: &mut Sql) {
         child_values(sql, self.entity, self.query, self.child, self.key, false);
     }
 

@@ -166,13 +166,8 @@ impl Select<'_> {
             (Start::Order, Some((order, child))) => {
                 sql.push("(SELECT o0.* FROM ").push(child.table).push(" o0 WHERE TRUE");
                 self.first_values(sql, order, child, phase);
-                compile::of_children(
-                    sql,
-                    self.entity,
-                    self.query,
-                    Owner::new("o0.", child.owner).one_by_one(),
-                    None,
-                );
+                let owner = Owner::new("o0.", child.owner).one_by_one();
+                compile::of_children(sql, self.entity, self.query, owner, None);
                 sql.push(") o0 CROSS JOIN ").push(table);
             }
             (Start::Order, None) => {
