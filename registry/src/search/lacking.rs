@@ -1,5 +1,6 @@
 //! The rows that lack a key, which are in no index of its values. Where many do, any order soon gives a page of
-//! them; where few do, each engine finds them in the way in which it looks at all rows fastest.
+//! them; where few do, each engine finds them in the way in which it looks at all rows fastest: `marks.rs`,
+//! `tallies.rs`.
 
 use super::{
     driver::Extent,
@@ -9,16 +10,13 @@ use super::{
     select::Base,
 };
 use crate::db::{Conn, DbError, sql::Sql};
-use std::ops::ControlFlow;
 
 /// [`ROWS_PER_WANTED`] where the page's order is that in which rows are made, on SQLite: to look at all rows costs
 /// half of what that order does.
 const PER_WANTED_AS_MADE: i64 = 2;
-/// The newest rows, which are looked up one by one before all are: where many lack the key, they tell so sooner.
-/// Tests have few rows, and both ways to go.
-const SAMPLED: i64 = if cfg!(test) { 4 } else { 30_000 };
-/// Keys up to which a bit for each is set aside: 16 MiB. Experiments that were imported have ids of any size.
-const MARKED_MAX: i64 = 1 << 27;
+/// Rows from which on some of them tell whether many lack the key, before all are looked at. Tests have few rows,
+/// and both ways to go.
+pub(super) const MANY: i64 = if cfg!(test) { 8 } else { 60_000 };
 
 /// Keys of the rows that lack the condition's key, where those are few.
 pub(super) async fn rows(
@@ -36,21 +34,11 @@ pub(super) async fn rows(
     let is_as_made = query.orders.first().is_none_or(|first| first.field == Field::Attribute(made));
     let per_wanted = if is_as_made && !merges { PER_WANTED_AS_MADE } else { ROWS_PER_WANTED };
     let most = extent.most.min(extent.limit.saturating_mul(per_wanted));
-    let search = Lacking { entity, query, bases, child, key, made };
-    let has_many = extent.all >= 2 * SAMPLED;
-    let found = if merges && has_many && search.has_classes(extent.all) {
-        search.by_class(conn, extent.all, most).await?
-    } else if !merges && has_many && extent.all < MARKED_MAX {
-        let sampled: Option<i64> = conn.generated(search.sample(conn, most)).scalar().await?;
-        if sampled.unwrap_or_default() >= most {
-            return Ok(None);
-        }
-        Some(search.marked(conn, extent.all, most).await?)
-    } else if merges || !is_as_made {
-        Some(search.merged(conn, most).await?)
+    let search = Lacking { entity, query, bases, child, key, made, is_as_made };
+    let found = if merges {
+        search.by_tallies(conn, extent.all, most).await?
     } else {
-        // The order itself looks at the same rows in the same way.
-        None
+        search.by_marks(conn, extent.all, most).await?
     };
     Ok(found.filter(|found| (found.len() as i64) < most))
 }
@@ -67,6 +55,8 @@ pub(super) struct Lacking<'q> {
     pub child: Child,
     pub key: &'q str,
     made: &'static Attribute,
+    /// Whether the page's order is that in which rows are made.
+    pub is_as_made: bool,
 }
 
 impl Lacking<'_> {
@@ -82,96 +72,20 @@ impl Lacking<'_> {
         Ok(found.into_iter().map(|(key,)| key).collect())
     }
 
-    /// How many of the newest rows lack the key, up to `most`.
-    fn sample(&self, conn: &Conn, most: i64) -> Sql {
-        let mut sql = Sql::new(conn.engine(), "SELECT COUNT(*) FROM (SELECT 1 FROM (SELECT c.owner FROM (");
-        self.owners(&mut sql);
-        sql.push(") c LIMIT ").bind(SAMPLED).push(") newest");
-        self.without(&mut sql, "newest.owner");
-        sql.push(" LIMIT ").bind(most).push(") matches");
-        sql
-    }
-
-    /// The first `most` such rows, by a mark for each row up to `last` that has the key: one pass over two
-    /// indexes, whose entries are many to a page, where to look rows up reads the whole table of children.
-    async fn marked(&self, conn: &mut Conn, last: i64, most: i64) -> Result<Vec<i64>, DbError> {
-        let mut marks = Marks::up_to(last);
-        let mut sql = Sql::new(conn.engine(), "SELECT c.owner FROM (");
-        self.valued(&mut sql);
-        sql.push(") c");
-        conn.each_of(sql, last as usize, |(owner,): (i64,)| {
-            marks.set(owner);
-            Ok(ControlFlow::Continue(()))
-        })
-        .await?;
-        let mut sql = Sql::new(conn.engine(), "SELECT c.owner FROM (");
-        self.owners(&mut sql);
-        sql.push(") c");
-        let mut found = Vec::new();
-        conn.each_of(sql, last as usize, |(owner,): (i64,)| {
-            if !marks.has(owner) {
-                found.push(owner);
-            }
-            Ok(if found.len() as i64 == most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-        })
-        .await?;
-        Ok(found)
-    }
-
     /// Appends the query of all rows.
     pub fn owners(&self, sql: &mut Sql) {
         attribute_values(sql, self.entity, self.query, self.bases, self.made);
     }
 
     /// Appends the query of the rows that have the key.
-    fn valued(&self, sql: &mut Sql) {
+    pub fn valued(&self, sql: &mut Sql) {
         child_values(sql, self.entity, self.query, self.child, self.key, false);
     }
 
     /// Appends that a row lacks the key.
-    fn without(&self, sql: &mut Sql, owner: &'static str) {
+    pub fn without(&self, sql: &mut Sql, owner: &'static str) {
         sql.push(" WHERE NOT EXISTS (");
         self.valued(sql);
         sql.push(" AND v.").push(self.child.owner).push(" = ").push(owner).push(")");
-    }
-}
-
-/// A bit for each key of a row: an eighth of a megabyte for a million.
-struct Marks(Vec<u64>);
-
-impl Marks {
-    fn up_to(last: i64) -> Self {
-        Self(vec![0; last as usize / 64 + 1])
-    }
-
-    /// Children of no row that is searched may have larger keys.
-    fn set(&mut self, key: i64) {
-        if let Some(word) = self.0.get_mut(key as usize / 64) {
-            *word |= 1 << (key % 64);
-        }
-    }
-
-    fn has(&self, key: i64) -> bool {
-        self.0.get(key as usize / 64).is_some_and(|word| word & (1 << (key % 64)) != 0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn marks_are_those_that_were_set(keys in proptest::collection::btree_set(0_i64..300, 0..60)) {
-            let mut marks = Marks::up_to(299);
-            for key in &keys {
-                marks.set(*key);
-            }
-            marks.set(i64::MAX);
-            for key in 0..400 {
-                prop_assert_eq!(marks.has(key), keys.contains(&key), "{}", key);
-            }
-        }
     }
 }

@@ -10,6 +10,7 @@ mod compile;
 mod driver;
 mod entity;
 mod lacking;
+mod marks;
 mod order;
 mod page;
 mod query;

@@ -3,16 +3,24 @@
 
 use super::{
     compile::{self, one_by_one_end},
-    lacking::Lacking,
+    lacking::{Lacking, MANY},
 };
 use crate::db::{Conn, DbError, sql::Sql};
 
-/// A row's class is the end of its key, in binary; its place in the class is the rest. Migration 18 names the class
-/// too: only with statistics of it does PostgreSQL know how few there are, and counts with several processes. Of an
-/// expression it counts no more values than a tenth of the 30,000 rows that it samples. Tests have few rows.
-const CLASS: &str = if cfg!(test) { " & 15" } else { " & 2047" };
-const PLACE: &str = if cfg!(test) { " >> 4" } else { " >> 11" };
-const CLASS_BITS: u32 = if cfg!(test) { 4 } else { 11 };
+/// A row's class is the end of its key, in binary; its place in the class is the rest.
+struct Classes {
+    bits: u32,
+    /// What makes a class, and a place, of a key.
+    class: &'static str,
+    place: &'static str,
+}
+
+/// Migration 18 names the class too: only with statistics of it does PostgreSQL know how few there are, and counts
+/// with several processes. Of an expression it counts no more values than a tenth of the 30,000 rows that it samples.
+const OF_MANY: Classes = Classes { bits: 11, class: " & 2047", place: " >> 11" };
+/// Tests have few rows.
+const OF_FEW: Classes = Classes { bits: 4, class: " & 15", place: " >> 4" };
+const CLASSES: Classes = if cfg!(test) { OF_FEW } else { OF_MANY };
 /// Keys up to which the squares of all places of a class add up to 63 bits.
 const SUMMED_MAX: i64 = 1 << 32;
 /// Rows that are sampled, evenly over the table.
@@ -40,7 +48,7 @@ struct Tally {
 
 impl Tally {
     fn key(self, place: i64) -> i64 {
-        place << CLASS_BITS | self.class
+        place << CLASSES.bits | self.class
     }
 
     /// The keys of the rows that have no value, where the sums tell them.
@@ -60,20 +68,17 @@ impl Tally {
 }
 
 impl Lacking<'_> {
-    /// Whether rows have numbers up to `last` that were given one after the other, and one value of a key each at
-    /// most, in the same experiment.
-    pub(super) fn has_classes(&self, last: i64) -> bool {
-        self.child.latest.is_none() && self.entity.scope.is_some() && last < SUMMED_MAX
-    }
-
     /// The first `most` rows that lack the key, of those up to the key `last`, and maybe some that do not. `None`:
     /// a sample says that they are more.
-    pub(super) async fn by_class(
+    pub(super) async fn by_tallies(
         &self,
         conn: &mut Conn,
         last: i64,
         most: i64,
     ) -> Result<Option<Vec<i64>>, DbError> {
+        if last < MANY || !self.has_classes(last) {
+            return self.merged(conn, most).await.map(Some);
+        }
         let (sampled, lacking): (i64, i64) = conn.generated(self.sample_evenly(conn, last)).one().await?;
         let each = last / SAMPLED;
         if lacking >= SAMPLED_MIN && lacking * each >= most * BEYOND {
@@ -87,7 +92,13 @@ impl Lacking<'_> {
         self.merged(conn, most).await.map(Some)
     }
 
-    /// [`Self::by_class`] by the tallies, where those tell most of it, of about so many `rows`.
+    /// Whether rows have numbers up to `last` that were given one after the other, and one value of a key each at
+    /// most, in the same experiment.
+    fn has_classes(&self, last: i64) -> bool {
+        self.child.latest.is_none() && self.entity.scope.is_some() && last < SUMMED_MAX
+    }
+
+    /// [`Self::by_tallies`] without a look at all rows, where those tell most of it, of about so many `rows`.
     async fn few(
         &self,
         conn: &mut Conn,
@@ -106,7 +117,7 @@ impl Lacking<'_> {
                 None => whole.push(tally),
             }
         }
-        let places = (last >> CLASS_BITS) + 1;
+        let places = (last >> CLASSES.bits) + 1;
         let asked = keys.len() as i64 + whole.len() as i64 * places;
         if asked > LOOKED_UP_MAX || asked * PASSED_PER_LOOKUP > rows {
             return Ok(None);
@@ -185,13 +196,13 @@ fn tally(sql: &mut Sql, alias: &'static str, column: &'static str) {
     };
     sql.push("SELECT ");
     key(sql);
-    sql.push(CLASS).push(" AS class, COUNT(*) AS rows, SUM(");
+    sql.push(CLASSES.class).push(" AS class, COUNT(*) AS rows, SUM(");
     key(sql);
-    sql.push(PLACE).push(") AS places, SUM((");
+    sql.push(CLASSES.place).push(") AS places, SUM((");
     key(sql);
-    sql.push(PLACE).push(") * (");
+    sql.push(CLASSES.place).push(") * (");
     key(sql);
-    sql.push(PLACE).push(")) AS squares FROM ");
+    sql.push(CLASSES.place).push(")) AS squares FROM ");
 }
 
 #[cfg(test)]
@@ -202,13 +213,27 @@ mod tests {
     proptest! {
         #[test]
         fn one_or_two_rows_are_told_by_their_sums(
-            class in 0_i64..1 << CLASS_BITS,
-            places in proptest::collection::btree_set(0_i64..SUMMED_MAX >> CLASS_BITS, 1..3),
+            class in 0_i64..1 << CLASSES.bits,
+            places in proptest::collection::btree_set(0_i64..SUMMED_MAX >> CLASSES.bits, 1..3),
         ) {
             let (sum, squares) = (places.iter().sum(), places.iter().map(|place| place * place).sum());
             let tally = Tally { class, rows: places.len() as i64, places: sum, squares };
-            let keys: Vec<i64> = places.iter().map(|place| place << CLASS_BITS | class).collect();
+            let keys: Vec<i64> = places.iter().map(|place| place << CLASSES.bits | class).collect();
             prop_assert_eq!(tally.told(), Some(keys));
         }
+    }
+    #[test]
+    fn classes_are_what_their_bits_say() {
+        for classes in [OF_MANY, OF_FEW] {
+            assert_eq!(classes.class, format!(" & {}", (1 << classes.bits) - 1));
+            assert_eq!(classes.place, format!(" >> {}", classes.bits));
+        }
+    }
+
+    #[test]
+    fn statistics_are_of_the_classes_that_are_counted() {
+        let migration = include_str!("../../../migrations/postgres/0018_tallies.sql");
+        let of = format!("ON (%I{})", OF_MANY.class);
+        assert!(migration.contains(&of), "0018_tallies.sql has no {of:?}");
     }
 }
