@@ -122,6 +122,11 @@ def artifacts(run_id):
         assert listed == {"data/a.txt": 1, "data/deep": None, "data/large.bin": len(large)}, listed
         out = Path(client.download_artifacts(run_id, "data", str(folder)))
         assert (out / "deep/b c.txt").read_text() == "b" and (out / "large.bin").read_bytes() == large
+        # As notebooks write directories too.
+        (folder / "all").mkdir()
+        out = Path(client.download_artifacts(run_id, ".", str(folder / "all")))
+        assert (out / "data/deep/b c.txt").read_text() == "b"
+        assert len(client.list_artifacts(run_id, "./data")) == 3
         client.log_dict(run_id, {"k": 1}, "conf.json")
         assert mlflow.artifacts.load_dict(f"{client.get_run(run_id).info.artifact_uri}/conf.json") == {"k": 1}
 
@@ -157,7 +162,7 @@ def registry(run_id):
     assert [int(v.version) for v in found] == [3, 2, 1]
     assert [m.name for m in client.search_registered_models("name ILIKE 'MOD%' AND tags.b = '2'")] == ["model"]
     client.delete_model_version("model", "3")
-    # What is deployed keeps its name, and stays.
+    # What a stage holds keeps its name, and stays.
     refuses(client.rename_registered_model, "model", "renamed", code="RESOURCE_CONFLICT")
     refuses(client.delete_registered_model, "model", code="RESOURCE_CONFLICT")
     client.transition_model_version_stage("model", "2", "None")

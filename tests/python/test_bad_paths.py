@@ -27,6 +27,9 @@ ESCAPES = {
     "dot": ".",
     "empty-segment": "a//b",
 }
+# Other spellings of a directory, as notebooks write them: they lead nowhere else, and are listed as MLflow lists them.
+SPELLINGS = {"dot", "empty-segment"}
+WAYS_OUT = {name: escape for name, escape in ESCAPES.items() if name not in SPELLINGS}
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +38,9 @@ def stocked(server):
     experiment = server.mlflow("POST", "experiments/create", {"name": "paths"}).json()["experiment_id"]
     run = server.mlflow("POST", "runs/create", {"experiment_id": experiment}).json()["run"]["info"]
     server.run_id, server.root = run["run_id"], run["artifact_uri"].removeprefix("mlflow-artifacts:/")
-    put = raw.send(server.port, "PUT", f"/api/2.0/mlflow-artifacts/artifacts/{server.root}/ok.txt", b"fine")
-    assert put.status == 200, put.body
+    for path in ("ok.txt", "sub/ok.txt"):
+        put = raw.send(server.port, "PUT", f"/api/2.0/mlflow-artifacts/artifacts/{server.root}/{path}", b"fine")
+        assert put.status == 200, put.body
     model = server.mlflow("POST", "logged-models", {"experiment_id": experiment}).json()["model"]
     server.model_id = model["info"]["model_id"]
     folder = server.folder / "plain"
@@ -93,7 +97,6 @@ READERS = [
     ("GET", "/get-artifact?run_id={run_id}&path={path}"),
     ("GET", "/ajax-api/2.0/mlflow/get-artifact?run_uuid={run_id}&path={path}"),
     ("GET", "/model-versions/get-artifact?name=paths&version=1&path={path}"),
-    ("GET", "/api/2.0/mlflow/logged-models/{model_id}/artifacts/directories?artifact_directory_path={path}"),
     ("GET", "/ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files?artifact_file_path={path}"),
     ("POST", "/ajax-api/2.0/mlflow/upload-artifact?run_uuid={run_id}&path={path}"),
 ]
@@ -114,15 +117,32 @@ def test_urls_of_other_stores(stocked, what, escape):
     refused(raw.send(stocked.port, "POST", target, body, {"Content-Type": "application/json"}))
 
 
-@pytest.mark.parametrize("escape", ESCAPES.values(), ids=ESCAPES)
-def test_proxied_listing(stocked, escape):
-    refused(raw.send(stocked.port, "GET", f"/api/2.0/mlflow-artifacts/artifacts?path={escape}"))
+LISTS = [
+    "/api/2.0/mlflow-artifacts/artifacts?path={path}",
+    "/api/2.0/mlflow/artifacts/list?run_id={run_id}&path={path}",
+    "/api/2.0/mlflow/logged-models/{model_id}/artifacts/directories?artifact_directory_path={path}",
+]
 
 
-@pytest.mark.parametrize("escape", ESCAPES.values(), ids=ESCAPES)
-def test_listing_of_a_run(stocked, escape):
-    target = f"/api/2.0/mlflow/artifacts/list?run_id={stocked.run_id}&path={escape}"
-    refused(raw.send(stocked.port, "GET", target))
+def listing(stocked, target, path):
+    target = target.format(run_id=stocked.run_id, model_id=stocked.model_id, root=stocked.root, path=path)
+    return raw.send(stocked.port, "GET", target)
+
+
+@pytest.mark.parametrize("escape", WAYS_OUT.values(), ids=WAYS_OUT)
+@pytest.mark.parametrize("target", LISTS)
+def test_listings(stocked, target, escape):
+    refused(listing(stocked, target, escape))
+
+
+@pytest.mark.parametrize("target", [*LISTS, "/api/2.0/mlflow-artifacts/artifacts?path={root}/{path}"])
+def test_a_directory_is_listed_however_it_is_spelled(stocked, target):
+    for spelled, plain in [(".", ""), ("./", ""), ("%2e", ""), ("./sub//.", "sub"), ("sub/%2e/", "sub")]:
+        found, expected = (listing(stocked, target, path) for path in (spelled, plain))
+        assert (found.status, found.json()) == (200, expected.json()), spelled
+    if "list?run_id" in target:
+        paths = [[file["path"] for file in listing(stocked, target, path).json()["files"]] for path in (".", "./sub")]
+        assert paths == [["ok.txt", "sub"], ["sub/ok.txt"]]
 
 
 @pytest.mark.parametrize("escape", ESCAPES.values(), ids=ESCAPES)

@@ -45,6 +45,11 @@ def test_what_is_left_out(server, endpoint):
     assert body["message"].endswith("is not part of Waybill."), body
 
 
+def test_what_is_left_out_and_no_endpoint_of_a_message(server):
+    answer = raw.send(server.port, "GET", "/api/3.0/mlflow/mcp-servers/any", b"", JSON)
+    assert refused(answer)["message"] == "The registry of MCP servers is not part of Waybill."
+
+
 def refused(answer):
     body = answer.json()
     assert answer.status in (404, 405), answer.body

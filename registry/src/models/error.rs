@@ -28,9 +28,7 @@ pub enum ModelsError {
     #[error("{reference:?} is ambiguous: {choices}; write the one that you mean in full")]
     ReferenceAmbiguous { reference: String, choices: String },
     /// Deleting or renaming would pull the ground from under something that runs.
-    #[error(
-        "{subject} is deployed in {environments}: take it out of the stage first, or promote another version"
-    )]
+    #[error("{subject} is in {environments}: take it out of that stage first, or promote another version")]
     Deployed { subject: String, environments: String },
     #[error("{what} already has {limit} {items}, the most that are kept")]
     TooMany { what: String, limit: i64, items: &'static str },

@@ -88,7 +88,7 @@ async fn list_artifacts(
     _: Principal,
     MlflowJson(request): MlflowJson<ListArtifactsMlflowArtifacts>,
 ) -> Result<Json<ListArtifactsResponse>, MlflowError> {
-    let path = ArtifactPath::parse(request.path.as_deref().unwrap_or_default())?;
+    let path = ArtifactPath::parse_listed(request.path.as_deref().unwrap_or_default())?;
     let entries = app.content.list(&path).await?;
     // Relative to the directory that was asked for, as MLflow's client joins them to it.
     let files = entries.into_iter().map(|entry| FileInfo::new(entry, "")).collect();

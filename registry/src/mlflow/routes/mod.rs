@@ -81,7 +81,7 @@ fn twice(version: &str, path: &str, methods: MethodRouter<App>) -> Router<App> {
 }
 
 /// What MLflow's server does beside tracking and registry, by the first name of its paths.
-const LEFT_OUT: [(&str, &str); 17] = [
+const LEFT_OUT: [(&str, &str); 18] = [
     ("gateway", "The AI gateway"),
     ("gateway-proxy", "The AI gateway"),
     ("scorers", "Scoring traces on the server"),
@@ -93,6 +93,7 @@ const LEFT_OUT: [(&str, &str); 17] = [
     ("jobs", "Running jobs"),
     ("label-schemas", "Labelling traces"),
     ("review-queues", "Reviewing traces"),
+    ("mcp-servers", "The registry of MCP servers"),
     ("workspaces", "Dividing the server into workspaces"),
     ("demo", "Demo data"),
     ("ui-telemetry", "Telemetry"),

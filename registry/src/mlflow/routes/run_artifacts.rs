@@ -53,7 +53,7 @@ async fn list_artifacts(
 
 /// What lies in a directory of a run's artifacts.
 pub async fn list_of_run(app: &App, request: RunArtifact) -> Result<ListArtifactsResponse, MlflowError> {
-    let below = ArtifactPath::parse(request.path.as_deref().unwrap_or_default())?;
+    let below = ArtifactPath::parse_listed(request.path.as_deref().unwrap_or_default())?;
     let root_uri = artifact_uri(app, request.run_id, request.run_uuid).await?;
     list(app, root_uri, &below).await
 }
@@ -64,7 +64,7 @@ async fn list_model_artifacts(
     MlflowPath(model_id): MlflowPath<String>,
     MlflowJson(request): MlflowJson<ListLoggedModelArtifacts>,
 ) -> Result<Json<ListArtifactsResponse>, MlflowError> {
-    let below = ArtifactPath::parse(request.artifact_directory_path.as_deref().unwrap_or_default())?;
+    let below = ArtifactPath::parse_listed(request.artifact_directory_path.as_deref().unwrap_or_default())?;
     let model = logged_models::get(&app, &model_id, false).await?;
     Ok(Json(list(&app, model.artifact_location, &below).await?))
 }
