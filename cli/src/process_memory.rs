@@ -22,45 +22,31 @@ pub const fn bound_arenas() {}
 
 /// A start is over by then.
 const SETTLED: Duration = Duration::from_secs(1);
-/// So long with little work, and a server rests. Somebody who works with it does not pause that long.
-const QUIET: Duration = Duration::from_secs(30);
-/// Work since the last rest that is worth another, in time of processors: some tens of requests.
-const WORTH_A_REST: Duration = Duration::from_millis(20);
+/// How long memory that nothing uses is kept, under load too.
+const KEPT: Duration = Duration::from_secs(10);
+/// Work since memory was given back that makes it worth while again, in time of processors: some tens of requests.
+const WORTH_WHILE: Duration = Duration::from_millis(20);
 
-/// Gives back what the process does not use, in the background: once it has started, and again in each
-/// quiet time, of less than a hundredth of a processor, that follows work. The work that comes then maps
-/// its pages again, in less than a millisecond.
-pub fn rest_when_quiet() {
+/// Gives back what the process does not use, in the background: once it has started, and again while it works and
+/// after it has. What is used then maps its pages again, in less than a millisecond.
+pub fn give_back_what_is_not_used() {
     tokio::spawn(async {
         tokio::time::sleep(SETTLED).await;
-        rest();
-        let (mut at_look, mut at_rest) = (time_used(), time_used());
         loop {
-            tokio::time::sleep(QUIET).await;
-            let now = time_used();
-            if calls_for_rest(now.saturating_sub(at_look), now.saturating_sub(at_rest)) {
-                rest();
-                at_rest = time_used();
+            trim_heap();
+            unmap_program();
+            let given_back = time_used();
+            while time_used().saturating_sub(given_back) <= WORTH_WHILE {
+                tokio::time::sleep(KEPT).await;
             }
-            at_look = time_used();
         }
     });
-}
-
-/// By the time of processors that was used in the last [`QUIET`] and since the last rest.
-fn calls_for_rest(in_last: Duration, since_rest: Duration) -> bool {
-    in_last * 100 < QUIET && since_rest > WORTH_A_REST
 }
 
 /// Of processors, by all threads.
 fn time_used() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
-}
-
-fn rest() {
-    trim_heap();
-    unmap_program();
 }
 
 /// Gives free pages of the heap back to the kernel (malloc_trim(3)), which the allocator by itself does
@@ -176,14 +162,6 @@ r-xp
         trim_heap();
         let after = resident_kib("RssAnon:");
         assert!(after + KIB / 2 < before, "{before} KiB, and now {after}, of which {} are held", kept.len());
-    }
-
-    #[test]
-    fn a_server_rests_after_work_however_little_it_was_at_a_time() {
-        let ms = Duration::from_millis;
-        assert!(!calls_for_rest(ms(2), ms(15)), "nothing came since");
-        assert!(!calls_for_rest(ms(400), ms(5_000)), "it works");
-        assert!(calls_for_rest(ms(200), ms(200)) && calls_for_rest(ms(0), ms(5_000)));
     }
 
     #[test]

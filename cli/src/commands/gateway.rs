@@ -85,7 +85,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         .await
         .map_err(|error| Failure::Failed(format!("{error}; name another address with --listen")))?;
     output::line(format!("Waybill's gateway is ready on http://{}", gateway.local_addr()));
-    crate::process_memory::rest_when_quiet();
+    crate::process_memory::give_back_what_is_not_used();
     end.first().await;
     gateway.stop(Duration::from_millis(args.drain_timeout_ms)).await;
     Ok(())

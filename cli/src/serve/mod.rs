@@ -43,7 +43,7 @@ pub async fn run(args: ServeArgs) -> Result<(), Failure> {
     registry.start_duties();
     let deployer = deploy::start(&settings, registry.router()).await?;
     banner::print(&settings, first_start);
-    crate::process_memory::rest_when_quiet();
+    crate::process_memory::give_back_what_is_not_used();
 
     let ending = CancellationToken::new();
     let serving = http::serve(listener, registry.router(), ending.clone(), settings.drain);
