@@ -145,6 +145,11 @@ async fn paths_that_escape_are_refused_as_written() {
             continue;
         }
         let listed = server.send("GET", &format!("{BASE}?path={path}"), &[], b"").await;
+        if matches!(path, "." | "a//b") {
+            // Other spellings of a directory, as MLflow's clients list it too.
+            assert_eq!((listed.status, listed.text().as_str()), (200, "{}"), "{path}");
+            continue;
+        }
         assert_eq!(listed.status, 400, "{path}");
         assert!(listed.text().contains("INVALID_PARAMETER_VALUE"), "{path}: {}", listed.text());
     }
