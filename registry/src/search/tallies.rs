@@ -98,7 +98,8 @@ impl Lacking<'_> {
         self.child.latest.is_none() && self.entity.scope.is_some() && last < SUMMED_MAX
     }
 
-    /// [`Self::by_tallies`] without a look at all rows, where those tell most of it, of about so many `rows`.
+    /// [`Self::by_tallies`] where the sums tell most of it, of about so many `rows`. `None`: to look up what they do
+    /// not tell would cost more than to merge.
     async fn few(
         &self,
         conn: &mut Conn,
@@ -222,6 +223,7 @@ mod tests {
             prop_assert_eq!(tally.told(), Some(keys));
         }
     }
+
     #[test]
     fn classes_are_what_their_bits_say() {
         for classes in [OF_MANY, OF_FEW] {
